@@ -1,0 +1,147 @@
+"""What a conversation should be like, in words that fit every provider."""
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from .tools.definition import ToolDefinition
+
+
+class VADMode(StrEnum):
+    """Who decides when the user has finished speaking."""
+
+    SERVER = "server"
+    """The provider's voice activity detection."""
+    MANUAL = "manual"
+    """The application, with `session.commit_audio()`."""
+    DISABLED = "disabled"
+    """Another name for `MANUAL`."""
+
+
+class SemanticEagerness(StrEnum):
+    """How soon semantic turn detection takes the word."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    AUTO = "auto"
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ServerVAD(_Settings):
+    """A turn ends after a stretch of silence. None means the provider's default."""
+
+    type: Literal["server_vad"] = "server_vad"
+    threshold: Annotated[float, Field(ge=0, le=1)] | None = None
+    prefix_padding_ms: Annotated[int, Field(ge=0)] | None = None
+    silence_duration_ms: Annotated[int, Field(ge=0)] | None = None
+
+
+class SemanticVAD(_Settings):
+    """A turn ends when the thought seems complete."""
+
+    type: Literal["semantic_vad"] = "semantic_vad"
+    eagerness: SemanticEagerness = SemanticEagerness.AUTO
+
+
+class Transcription(_Settings):
+    """How the user's speech is written down beside the conversation."""
+
+    model: str | None = None
+    """None: the provider's default transcription model."""
+    language: str | None = None
+    """ISO 639-1, such as `en`; None lets the provider detect it."""
+    prompt: str | None = None
+
+
+class RealtimeConfig(BaseModel):
+    """Everything that can be asked of a provider. None means the provider's default.
+
+    What a provider cannot do is either an error before the connection is made or a
+    `ConfigWarning` event at its start; nothing is dropped in silence.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    model: str | None = None
+    voice: str | None = None
+    instructions: str | None = None
+
+    vad_mode: VADMode = VADMode.SERVER
+    vad_threshold: Annotated[float, Field(ge=0, le=1)] | None = None
+    vad_prefix_padding_ms: Annotated[int, Field(ge=0)] | None = None
+    vad_silence_duration_ms: Annotated[int, Field(ge=0)] | None = None
+    turn_detection: Annotated[ServerVAD | SemanticVAD, Field(discriminator="type")] | None = None
+    """The same as the `vad_*` fields, and semantic detection; give one or the other."""
+    create_response: bool = True
+    """Whether the end of the user's turn asks for an answer by itself."""
+    interrupt_response: bool = True
+    """Whether the user's speech cuts the assistant short."""
+
+    transcription: Transcription | None = Field(default_factory=Transcription)
+    """Of the user's speech. `True` and `False` are accepted; None switches it off."""
+
+    modalities: tuple[Literal["text", "audio"], ...] = ("audio",)
+    """`("audio",)` is audio with its transcript; `("text",)` is text alone."""
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    speed: Annotated[float, Field(ge=0.25, le=1.5)] | None = None
+
+    tools: tuple[Callable[..., Any] | ToolDefinition, ...] = ()
+    """Plain functions, sync or async, or definitions that `on_tool_call` answers."""
+    tool_choice: str = "auto"
+    """`auto`, `none`, `required`, or the name of a tool."""
+    tool_timeout_s: Annotated[float, Field(gt=0)] = 60.0
+    max_parallel_tools: Annotated[int, Field(ge=1)] = 8
+
+    input_rate: Annotated[int, Field(ge=8_000, le=192_000)] = 24_000
+    """Hz of the audio given to `send_audio`."""
+    output_rate: Annotated[int, Field(ge=8_000, le=192_000)] = 24_000
+    """Hz of the audio in `AudioChunk`."""
+
+    setup_timeout_s: Annotated[float, Field(gt=0)] = 15.0
+    """From dialling to the provider's acceptance of this configuration."""
+    provider_options: dict[str, Any] = Field(default_factory=dict)
+    """Merged into the provider's own session message, for settings that no other provider has."""
+
+    @field_validator("transcription", mode="before")
+    @classmethod
+    def _transcription_switch(cls, value: object) -> object:
+        if value is True:
+            return Transcription()
+        return None if value is False else value
+
+    @field_validator("modalities", mode="after")
+    @classmethod
+    def _audio_brings_text(
+        cls, value: tuple[Literal["text", "audio"], ...]
+    ) -> tuple[Literal["text", "audio"], ...]:
+        # Providers speak or write, never both; speech always comes with its transcript.
+        return ("audio",) if "audio" in value else ("text",)
+
+    @model_validator(mode="after")
+    def _one_turn_detection(self) -> "RealtimeConfig":
+        if self.turn_detection is not None:
+            rivals = {"vad_threshold", "vad_prefix_padding_ms", "vad_silence_duration_ms"}
+            both = rivals & self.model_fields_set
+            if both:
+                raise ValueError(f"give turn_detection or {', '.join(sorted(both))}, not both")
+            if self.vad_mode is not VADMode.SERVER:
+                raise ValueError("turn_detection needs vad_mode=VADMode.SERVER")
+        return self
+
+    @property
+    def turns(self) -> ServerVAD | SemanticVAD | None:
+        """The one turn detection in force; None means manual turns."""
+        if self.vad_mode is not VADMode.SERVER:
+            return None
+        return self.turn_detection or ServerVAD(
+            threshold=self.vad_threshold,
+            prefix_padding_ms=self.vad_prefix_padding_ms,
+            silence_duration_ms=self.vad_silence_duration_ms,
+        )

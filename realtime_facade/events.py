@@ -1,0 +1,338 @@
+"""What happened in a conversation: one vocabulary for every provider.
+
+An event is a fact and is never changed afterwards. Whatever a provider sends that has no
+meaning common to all of them arrives as `RawEvent`, so nothing is lost.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from .errors import Cause, RealtimeConnectionError, RealtimeError
+
+Speaker = Literal["user", "assistant"]
+ResponseStatus = Literal["completed", "cancelled", "incomplete", "failed"]
+
+
+class Event(BaseModel):
+    """Base of all events."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", ser_json_bytes="base64", val_json_bytes="base64"
+    )
+
+    type: str
+
+
+def _duration_ms(fields: dict[str, Any]) -> float:
+    return len(fields["data"]) * 500 / fields["sample_rate"]
+
+
+class AudioChunk(Event):
+    """A piece of assistant speech. Chunks of one item arrive in order, without gaps."""
+
+    type: Literal["audio"] = "audio"
+    data: bytes = Field(repr=False)
+    """Mono s16le at `sample_rate`; a whole number of samples. Empty in a final marker."""
+    sample_rate: int = 24_000
+    """Hz."""
+    duration_ms: float = Field(default_factory=_duration_ms)
+    """Computed from `data` unless given."""
+    is_final: bool = False
+    """True on the last chunk of an item, which may be empty."""
+    item_id: str = ""
+    """The spoken item; pass it to `TruncateOutput` to forget the unheard rest."""
+    response_id: str = ""
+
+
+class TranscriptDelta(Event):
+    """Words of either speaker. `text` is always new text, so texts can be concatenated as they come."""
+
+    type: Literal["transcript"] = "transcript"
+    text: str
+    """What was not emitted before for this item; often empty when `is_final`."""
+    is_final: bool = False
+    speaker: Speaker = "assistant"
+    full_text: str | None = None
+    """The whole text of the item, on the final delta only."""
+    item_id: str = ""
+    response_id: str = ""
+
+
+class ThoughtDelta(Event):
+    """A piece of the model's reasoning, where the provider shows it. Never spoken."""
+
+    type: Literal["thought"] = "thought"
+    text: str
+    response_id: str = ""
+
+
+class ToolCallRequest(Event):
+    """The model wants a function to be run. Exactly one result has to be sent for it."""
+
+    type: Literal["tool_call"] = "tool_call"
+    call_id: str
+    function_name: str
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    response_id: str = ""
+
+
+class ToolCallsCancelled(Event):
+    """The model no longer wants these results; the running tools are cancelled."""
+
+    type: Literal["tool_calls_cancelled"] = "tool_calls_cancelled"
+    call_ids: tuple[str, ...]
+
+
+class ToolCallCompleted(Event):
+    """A tool's one result, as it was sent to the model."""
+
+    type: Literal["tool_call_completed"] = "tool_call_completed"
+    call_id: str
+    function_name: str
+    output: str
+    is_error: bool = False
+    duration_ms: float
+
+
+class SpeechStarted(Event):
+    """The provider's voice activity detection heard the user begin to speak."""
+
+    type: Literal["speech_started"] = "speech_started"
+    item_id: str | None = None
+    audio_ms: float | None = None
+    """Position in the input audio, in ms since the session began."""
+
+
+class SpeechStopped(Event):
+    """The provider's voice activity detection heard the user stop."""
+
+    type: Literal["speech_stopped"] = "speech_stopped"
+    item_id: str | None = None
+    audio_ms: float | None = None
+
+
+class InputCommitted(Event):
+    """The user's audio became part of the conversation; an answer usually follows."""
+
+    type: Literal["input_committed"] = "input_committed"
+    item_id: str | None = None
+
+
+class ResponseStarted(Event):
+    """The model began an answer."""
+
+    type: Literal["response_started"] = "response_started"
+    response_id: str
+
+
+class TokenCounts(BaseModel):
+    """Tokens of one direction, split by kind where the provider says."""
+
+    model_config = ConfigDict(frozen=True)
+
+    total: int = 0
+    text: int = 0
+    audio: int = 0
+    image: int = 0
+    cached: int = 0
+    """Part of the counts above, not in addition to them."""
+    reasoning: int = 0
+
+
+class Usage(BaseModel):
+    """Tokens used by one answer."""
+
+    model_config = ConfigDict(frozen=True)
+
+    input: TokenCounts = TokenCounts()
+    output: TokenCounts = TokenCounts()
+    total: int = 0
+
+
+class OutputCancelled(Event):
+    """The provider dropped the rest of an answer because the user spoke or because it was asked to."""
+
+    type: Literal["output_cancelled"] = "output_cancelled"
+    response_id: str
+    reason: Literal["speech", "request"] = "speech"
+
+
+class ResponseDone(Event):
+    """The provider has sent everything of an answer. Playback may still go on."""
+
+    type: Literal["response_done"] = "response_done"
+    response_id: str
+    status: ResponseStatus = "completed"
+    reason: str | None = None
+    """Why it is not complete, in the provider's words."""
+    usage: Usage | None = None
+
+
+class TurnEnded(Event):
+    """The assistant's turn is over: nothing more comes until the user or the application acts."""
+
+    type: Literal["turn_ended"] = "turn_ended"
+    response_id: str = ""
+
+
+class HeardItem(BaseModel):
+    """How much of one spoken item reached the listener's ear."""
+
+    model_config = ConfigDict(frozen=True)
+
+    item_id: str
+    heard_ms: int
+    received_ms: int
+
+
+class Interrupted(Event):
+    """The assistant was cut short. Playback has been flushed when this arrives."""
+
+    type: Literal["interrupted"] = "interrupted"
+    item_id: str | None = None
+    """The item that was audible; None when nothing of the answer had been heard yet."""
+    heard_ms: int = 0
+    """How much of `item_id` was heard, in ms."""
+    items: tuple[HeardItem, ...] = ()
+    """Every item that was cut, in order; 0 ms heard means the item was deleted."""
+    reason: Literal["speech", "request"] = "speech"
+    estimated: bool = False
+    """True when no sink reported its position, so `heard_ms` follows the wall clock."""
+
+
+class SessionStarted(Event):
+    """The provider has accepted the configuration; audio may flow."""
+
+    type: Literal["session_started"] = "session_started"
+    session_id: str | None = None
+    model: str | None = None
+    expires_at: float | None = None
+    """Unix time at which the provider will end the session, where it says so."""
+
+
+class SessionUpdated(Event):
+    """The provider has accepted a change of configuration."""
+
+    type: Literal["session_updated"] = "session_updated"
+
+
+class SessionExpiring(Event):
+    """The provider will soon close this connection."""
+
+    type: Literal["session_expiring"] = "session_expiring"
+    time_left_s: float | None = None
+
+
+class SessionResumable(Event):
+    """A newer handle with which the conversation can be resumed on another connection."""
+
+    type: Literal["session_resumable"] = "session_resumable"
+    handle: str = Field(repr=False)
+
+
+class SessionEnded(Event):
+    """The connection is over. The last event of every session."""
+
+    type: Literal["session_ended"] = "session_ended"
+    code: int | None = None
+    """WebSocket close code; None when we closed it ourselves or the network failed."""
+    reason: str = ""
+    cause: Cause = "unknown"
+    retryable: bool = False
+    advice: str | None = None
+    requested: bool = False
+    """True when this side asked for the end."""
+
+
+class ConfigWarning(Event):
+    """A setting that this provider cannot honour, and what happens instead."""
+
+    type: Literal["config_warning"] = "config_warning"
+    setting: str
+    message: str
+
+
+class AudioDropped(Event):
+    """Audio was thrown away because a buffer was full."""
+
+    type: Literal["audio_dropped"] = "audio_dropped"
+    direction: Literal["input", "output"]
+    duration_ms: float
+
+
+class ErrorOccurred(Event):
+    """Something failed. The session goes on unless `fatal`."""
+
+    type: Literal["error"] = "error"
+    message: str
+    code: str | None = None
+    provider: str | None = None
+    retryable: bool = False
+    cause: Cause = "unknown"
+    advice: str | None = None
+    fatal: bool = False
+
+    @classmethod
+    def of(cls, error: RealtimeError, *, fatal: bool = False) -> "ErrorOccurred":
+        """The event that reports `error`."""
+        return cls(
+            message=error.message,
+            code=error.code,
+            provider=error.provider,
+            retryable=error.retryable,
+            cause=error.cause,
+            advice=error.advice,
+            fatal=fatal,
+        )
+
+    def to_exception(self) -> RealtimeError:
+        """The exception that says the same, for `raise` and for `on_error` handlers."""
+        kind = RealtimeConnectionError if self.fatal else RealtimeError
+        return kind(
+            self.message,
+            code=self.code,
+            provider=self.provider,
+            retryable=self.retryable,
+            cause=self.cause,
+            advice=self.advice,
+        )
+
+
+class RawEvent(Event):
+    """A provider's message that has no meaning common to all providers."""
+
+    type: Literal["raw"] = "raw"
+    name: str
+    """The provider's own name for it, such as `rate_limits.updated`."""
+    data: dict[str, Any] = Field(repr=False)
+    """The message as the provider sent it."""
+
+
+AnyEvent = Annotated[
+    AudioChunk
+    | TranscriptDelta
+    | ThoughtDelta
+    | ToolCallRequest
+    | ToolCallsCancelled
+    | ToolCallCompleted
+    | SpeechStarted
+    | SpeechStopped
+    | InputCommitted
+    | ResponseStarted
+    | OutputCancelled
+    | ResponseDone
+    | TurnEnded
+    | Interrupted
+    | SessionStarted
+    | SessionUpdated
+    | SessionExpiring
+    | SessionResumable
+    | SessionEnded
+    | ConfigWarning
+    | AudioDropped
+    | ErrorOccurred
+    | RawEvent,
+    Field(discriminator="type"),
+]
+"""The closed union: a saved event can be read back with `TypeAdapter(AnyEvent)`."""

@@ -1,0 +1,198 @@
+"""What a provider is: data (`Profile`), a pure `Codec`, and an address to dial (`Endpoint`)."""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import ClassVar, NamedTuple, Protocol, Self
+
+from ..commands import AnyCommand
+from ..config import RealtimeConfig
+from ..errors import ConfigurationError, RealtimeConnectionError
+from ..events import Event
+from ..tools.definition import ToolDefinition
+
+Frame = str | bytes
+"""One WebSocket message; its parsed form is called a message."""
+
+
+class Output(NamedTuple):
+    """Everything that has to happen next: frames to send first, then events to dispatch."""
+
+    frames: tuple[Frame, ...] = ()
+    events: tuple[Event, ...] = ()
+
+
+NOTHING = Output()
+
+
+class Codec(Protocol):
+    """Translates between one provider's frames and this package's commands and events.
+
+    Pure: no `await`, clock, lock, socket or random number. A value made for one connection.
+    """
+
+    def open(self) -> Output:
+        """What to send first, once the connection stands."""
+
+    def send(self, command: AnyCommand) -> Output:
+        """Translate a command.
+
+        Raises:
+            ConfigurationError: If this provider has no such thing.
+        """
+
+    def receive(self, frame: Frame) -> Output:
+        """Translate a provider's frame; frames of an unknown type become `RawEvent`.
+
+        The first `SessionStarted` says that the provider accepted the configuration.
+
+        Raises:
+            ProtocolError: If the frame is malformed. The codec stays usable.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """What a provider can do, for one model. Code asks this, never a provider's name."""
+
+    provider: str
+    model: str
+    voices: tuple[str, ...] = ()
+    """Known voices; empty when any name may be right."""
+    default_voice: str | None = None
+    input_rate: int = 24_000
+    """Hz of the audio that goes to the provider."""
+    output_rate: int = 24_000
+    """Hz of the audio that comes from it."""
+    supports_truncation: bool = False
+    """Whether the model can be told how much of an item was heard."""
+    supports_cancel: bool = False
+    """Whether generation can be stopped on request."""
+    supports_temperature: bool = True
+    supports_speed: bool = False
+    supports_semantic_vad: bool = False
+    supports_text_output: bool = True
+    supports_session_update: bool = True
+    emits_speech_events: bool = True
+    """Whether the provider says when the user starts and stops speaking."""
+    session_limit_s: float | None = None
+    ping_interval_s: float | None = 20.0
+    """None where pings must not be used to judge the connection."""
+    ping_timeout_s: float | None = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where to dial. `headers` hold the key, so they are left out of the repr."""
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    subprotocols: tuple[str, ...] = ()
+
+
+class Provider(ABC):
+    """A way to reach a family of models. Third parties subclass this and register it."""
+
+    name: ClassVar[str]
+    env_keys: ClassVar[tuple[str, ...]] = ()
+    """Environment variables that may hold the key, the first set one wins."""
+    default_model: ClassVar[str]
+    models: ClassVar[tuple[str, ...]]
+    voices: ClassVar[tuple[str, ...]]
+
+    def __init__(self, *, api_key: str | None = None, base_url: str | None = None) -> None:
+        self._api_key = api_key
+        self.base_url = base_url
+
+    @classmethod
+    def is_configured(cls) -> bool:
+        """Whether the environment holds a key for it."""
+        return any(os.environ.get(key) for key in cls.env_keys)
+
+    @classmethod
+    def list_models(cls) -> list[str]:
+        """Names known to this release; others are passed on untouched."""
+        return list(cls.models)
+
+    @classmethod
+    def list_voices(cls) -> list[str]:
+        """Voices known to this release."""
+        return list(cls.voices)
+
+    @property
+    def api_key(self) -> str:
+        """The key that was given, else the environment's.
+
+        Raises:
+            ConfigurationError: If there is none.
+        """
+        if self._api_key:
+            return self._api_key
+        for key in self.env_keys:
+            if value := os.environ.get(key):
+                return value
+        raise ConfigurationError(
+            f"no key for provider {self.name!r}",
+            provider=self.name,
+            cause="authentication",
+            advice=f"set {' or '.join(self.env_keys)}, or pass api_key=",
+        )
+
+    @abstractmethod
+    def profile(self, config: RealtimeConfig) -> Profile:
+        """What the configured model can do."""
+
+    @abstractmethod
+    def codec(
+        self, config: RealtimeConfig, profile: Profile, tools: Sequence[ToolDefinition]
+    ) -> Codec:
+        """A fresh codec for one connection.
+
+        Raises:
+            ConfigurationError: If the configuration cannot be had; nothing was dialled yet.
+        """
+
+    @abstractmethod
+    def endpoint(self, config: RealtimeConfig, profile: Profile) -> Endpoint:
+        """Where to dial, with the key in a header.
+
+        Raises:
+            ConfigurationError: If there is no key.
+        """
+
+    @asynccontextmanager
+    async def serving(self, config: RealtimeConfig, profile: Profile) -> AsyncIterator[Endpoint]:
+        """The endpoint, alive as long as the context is open.
+
+        Providers that run their own server start and stop it here.
+        """
+        yield self.endpoint(config, profile)
+
+    @abstractmethod
+    def explain_close(self, code: int | None, reason: str) -> RealtimeConnectionError:
+        """What a closed connection means: `{retryable, cause, advice}`. Code None: network failure."""
+
+    @abstractmethod
+    def explain_refusal(self, status: int, body: bytes) -> RealtimeConnectionError:
+        """What an HTTP refusal of the WebSocket handshake means."""
+
+    def check_voice(self, config: RealtimeConfig, profile: Profile) -> None:
+        """Refuse a voice that another provider has and this one has not.
+
+        Raises:
+            ConfigurationError: Lists the voices there are.
+        """
+        if config.voice and profile.voices and config.voice not in profile.voices:
+            raise ConfigurationError(
+                f"{self.name} has no voice {config.voice!r}",
+                provider=self.name,
+                advice=f"choose one of: {', '.join(profile.voices)}",
+            )
+
+    def with_key(self, api_key: str | None, base_url: str | None) -> Self:
+        """The same provider with another key or address."""
+        return type(self)(
+            api_key=api_key or self._api_key, base_url=base_url or self.base_url
+        )
