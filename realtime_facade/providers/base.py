@@ -193,6 +193,4 @@ class Provider(ABC):
 
     def with_key(self, api_key: str | None, base_url: str | None) -> Self:
         """The same provider with another key or address."""
-        return type(self)(
-            api_key=api_key or self._api_key, base_url=base_url or self.base_url
-        )
+        return type(self)(api_key=api_key or self._api_key, base_url=base_url or self.base_url)
