@@ -1,0 +1,1 @@
+"""The providers' side of the conversation, on this computer: for tests, demos and offline work."""
