@@ -1,3 +1,176 @@
-"""Talk with speech-to-speech models, whichever provider they live at."""
+"""Talk with speech-to-speech models, whichever provider they live at.
+
+Names are loaded on first use, so that importing the package costs next to nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .audio.playback import AudioSink, Playback
+    from .config import (
+        RealtimeConfig,
+        SemanticEagerness,
+        SemanticVAD,
+        ServerVAD,
+        Transcription,
+        VADMode,
+    )
+    from .conversation import ConversationHistory, ConversationTurn
+    from .errors import (
+        AudioFormatError,
+        ConfigurationError,
+        MissingExtra,
+        ProtocolError,
+        RealtimeConnectionError,
+        RealtimeError,
+        SessionClosed,
+        ToolFailed,
+    )
+    from .events import (
+        AnyEvent,
+        AudioChunk,
+        AudioDropped,
+        ConfigWarning,
+        ErrorOccurred,
+        Event,
+        HeardItem,
+        InputCommitted,
+        Interrupted,
+        OutputCancelled,
+        RawEvent,
+        ResponseDone,
+        ResponseStarted,
+        SessionEnded,
+        SessionExpiring,
+        SessionResumable,
+        SessionStarted,
+        SessionUpdated,
+        SpeechStarted,
+        SpeechStopped,
+        ThoughtDelta,
+        TokenCounts,
+        ToolCallCompleted,
+        ToolCallRequest,
+        ToolCallsCancelled,
+        TranscriptDelta,
+        TurnEnded,
+        Usage,
+    )
+    from .providers.base import Codec, Endpoint, Output, Profile, Provider
+    from .providers.gemini import GeminiProvider
+    from .providers.local import LocalProvider
+    from .providers.openai import OpenAIProvider
+    from .providers.registry import available_providers, configured_providers
+    from .session.session import EventStream, Session
+    from .session.state import Phase
+    from .tools.definition import ToolDefinition
+    from .voice import GeminiRealtimeProvider, OpenAIRealtimeProvider, RealtimeVoice
 
 __version__ = "0.1.0"
+
+_HOME = {
+    "audio.playback": "AudioSink Playback",
+    "config": "RealtimeConfig SemanticEagerness SemanticVAD ServerVAD Transcription VADMode",
+    "conversation": "ConversationHistory ConversationTurn",
+    "errors": (
+        "AudioFormatError ConfigurationError MissingExtra ProtocolError "
+        "RealtimeConnectionError RealtimeError SessionClosed ToolFailed"
+    ),
+    "events": (
+        "AnyEvent AudioChunk AudioDropped ConfigWarning ErrorOccurred Event HeardItem "
+        "InputCommitted Interrupted OutputCancelled RawEvent ResponseDone ResponseStarted "
+        "SessionEnded SessionExpiring SessionResumable SessionStarted SessionUpdated "
+        "SpeechStarted SpeechStopped ThoughtDelta TokenCounts ToolCallCompleted ToolCallRequest "
+        "ToolCallsCancelled TranscriptDelta TurnEnded Usage"
+    ),
+    "providers.base": "Codec Endpoint Output Profile Provider",
+    "providers.gemini": "GeminiProvider",
+    "providers.local": "LocalProvider",
+    "providers.openai": "OpenAIProvider",
+    "providers.registry": "available_providers configured_providers",
+    "session.session": "EventStream Session",
+    "session.state": "Phase",
+    "tools.definition": "ToolDefinition",
+    "voice": "GeminiRealtimeProvider OpenAIRealtimeProvider RealtimeVoice",
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names.split()}
+
+__all__ = [
+    "AnyEvent",
+    "AudioChunk",
+    "AudioDropped",
+    "AudioFormatError",
+    "AudioSink",
+    "Codec",
+    "ConfigWarning",
+    "ConfigurationError",
+    "ConversationHistory",
+    "ConversationTurn",
+    "Endpoint",
+    "ErrorOccurred",
+    "Event",
+    "EventStream",
+    "GeminiProvider",
+    "GeminiRealtimeProvider",
+    "HeardItem",
+    "InputCommitted",
+    "Interrupted",
+    "LocalProvider",
+    "MissingExtra",
+    "OpenAIProvider",
+    "OpenAIRealtimeProvider",
+    "Output",
+    "OutputCancelled",
+    "Phase",
+    "Playback",
+    "Profile",
+    "ProtocolError",
+    "Provider",
+    "RawEvent",
+    "RealtimeConfig",
+    "RealtimeConnectionError",
+    "RealtimeError",
+    "RealtimeVoice",
+    "ResponseDone",
+    "ResponseStarted",
+    "SemanticEagerness",
+    "SemanticVAD",
+    "ServerVAD",
+    "Session",
+    "SessionClosed",
+    "SessionEnded",
+    "SessionExpiring",
+    "SessionResumable",
+    "SessionStarted",
+    "SessionUpdated",
+    "SpeechStarted",
+    "SpeechStopped",
+    "ThoughtDelta",
+    "TokenCounts",
+    "ToolCallCompleted",
+    "ToolCallRequest",
+    "ToolCallsCancelled",
+    "ToolDefinition",
+    "ToolFailed",
+    "TranscriptDelta",
+    "Transcription",
+    "TurnEnded",
+    "Usage",
+    "VADMode",
+    "available_providers",
+    "configured_providers",
+]
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULE_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{module}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -4,7 +4,7 @@ An event is a fact and is never changed afterwards. Whatever a provider sends th
 meaning common to all of them arrives as `RawEvent`, so nothing is lost.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -21,11 +21,14 @@ class Event(BaseModel):
         frozen=True, extra="forbid", ser_json_bytes="base64", val_json_bytes="base64"
     )
 
+    urgent: ClassVar[bool] = False
+    """Whether it overtakes what waits in a reader's queue."""
+
     type: str
 
 
 def _duration_ms(fields: dict[str, Any]) -> float:
-    return len(fields["data"]) * 500 / fields["sample_rate"]
+    return float(len(fields["data"]) * 500 / fields["sample_rate"])
 
 
 class AudioChunk(Event):
@@ -70,6 +73,8 @@ class ThoughtDelta(Event):
 class ToolCallRequest(Event):
     """The model wants a function to be run. Exactly one result has to be sent for it."""
 
+    urgent: ClassVar[bool] = True
+
     type: Literal["tool_call"] = "tool_call"
     call_id: str
     function_name: str
@@ -79,6 +84,8 @@ class ToolCallRequest(Event):
 
 class ToolCallsCancelled(Event):
     """The model no longer wants these results; the running tools are cancelled."""
+
+    urgent: ClassVar[bool] = True
 
     type: Literal["tool_calls_cancelled"] = "tool_calls_cancelled"
     call_ids: tuple[str, ...]
@@ -184,10 +191,14 @@ class HeardItem(BaseModel):
     item_id: str
     heard_ms: int
     received_ms: int
+    heard_text: str = ""
+    """The part of its transcript that fits `heard_ms`, by proportion, in whole words."""
 
 
 class Interrupted(Event):
     """The assistant was cut short. Playback has been flushed when this arrives."""
+
+    urgent: ClassVar[bool] = True
 
     type: Literal["interrupted"] = "interrupted"
     item_id: str | None = None
@@ -263,6 +274,8 @@ class AudioDropped(Event):
 
 class ErrorOccurred(Event):
     """Something failed. The session goes on unless `fatal`."""
+
+    urgent: ClassVar[bool] = True
 
     type: Literal["error"] = "error"
     message: str

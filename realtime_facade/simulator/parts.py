@@ -24,7 +24,7 @@ class Vad(Protocol):
 
 
 class Recognizer(Protocol):
-    """Writes down one utterance at a time. Work that would hold the event loop is its own concern."""
+    """Writes down one utterance at a time; keeps slow work off the event loop by itself."""
 
     sample_rate: int
     """Hz that it wants."""
@@ -92,7 +92,7 @@ Entry = Message | ToolOutput
 
 
 class Mind(Protocol):
-    """Decides what the assistant says. Called once per response, again when tool outputs are there."""
+    """Decides what the assistant says: asked once per response, again after tool outputs."""
 
     async def answer(
         self, conversation: Sequence[Entry], tools: Sequence[ToolDefinition], instructions: str
@@ -106,7 +106,7 @@ class Parts:
 
     vad: Callable[[], Vad]
     recognizer: Callable[[Sequence[ToolDefinition]], Recognizer]
-    """Called when a session starts and whenever its tools change: what may be said depends on them."""
+    """Called when a session starts and when its tools change: they decide what may be said."""
     mind: Callable[[], Mind]
     voice: Callable[[str | None], Voice]
     """Called with the voice's name from the session's configuration."""

@@ -1,0 +1,157 @@
+"""What the listener has really heard of each spoken item.
+
+Models speak several times faster than real time, so what was *received* says little about what
+was *heard*; only the second may stay in the model's memory after an interruption. All positions
+count samples on one timeline: the audio that was written and not cut away again.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+
+class AudioSink(Protocol):
+    """Where assistant speech goes: a loudspeaker, a file, a telephone line.
+
+    Called on the event loop, so no method may block.
+    """
+
+    def write(self, pcm: bytes) -> None:
+        """Queue mono s16le at the session's output rate, to be played after what is queued."""
+
+    def clear(self) -> None:
+        """Fall silent at once and drop what is queued.
+
+        When it returns, `played_ms` stands still until the next `write`.
+        """
+
+    def played_ms(self) -> float | None:
+        """Milliseconds of written audio that reached the listener so far, device latency taken off.
+
+        Never decreases; cleared audio does not count. None if it cannot be known.
+        """
+
+
+class Cut(NamedTuple):
+    """One item that lost audio, in samples at the ledger's rate."""
+
+    item_id: str
+    heard: int
+    received: int
+
+
+@dataclass(slots=True)
+class _Span:
+    item_id: str
+    start: int
+    samples: int
+
+
+class Playback:
+    """Ledger of received and heard audio, per item.
+
+    The heard position comes from `sink.played_ms()`, or from the application through `report`.
+    Where neither is known it is estimated: as if a loudspeaker without latency had played
+    everything from the moment it arrived. `estimated` tells which.
+
+    One owner: the session's event loop.
+    """
+
+    def __init__(
+        self,
+        rate: int,
+        *,
+        sink: AudioSink | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.rate = rate
+        self._sink = sink
+        self._clock = clock
+        self._spans: list[_Span] = []
+        self._end = 0
+        self._reported: int | None = None
+        self._floor = 0
+        self._anchor = (0.0, 0)
+
+    @property
+    def estimated(self) -> bool:
+        """True if no sink reports its position, so that `position` follows the clock."""
+        return self._measured() is None
+
+    def write(self, item_id: str, pcm: bytes) -> None:
+        """Pass on a chunk of `item_id` and count it."""
+        samples = len(pcm) // 2
+        span = self._spans[-1] if self._spans else None
+        if span is None or span.item_id != item_id:
+            position = self.position
+            self._spans = [s for s in self._spans if s.start + s.samples > position]
+            span = _Span(item_id, self._end, 0)
+            self._spans.append(span)
+        if self._estimate() >= self._end:
+            self._anchor = (self._clock(), self._end)
+        span.samples += samples
+        self._end += samples
+        if self._sink is not None:
+            self._sink.write(pcm)
+
+    def report(self, played_ms: float) -> None:
+        """Say how much was played, for applications that play the audio themselves.
+
+        Args:
+            played_ms: Milliseconds of assistant audio that reached the listener since the
+                session began. Late or repeated reports do no harm.
+        """
+        self._reported = max(self._reported or 0, self._samples(played_ms))
+
+    @property
+    def position(self) -> int:
+        """Samples heard so far; never more than were received."""
+        measured = self._measured()
+        heard = self._estimate() if measured is None else measured
+        self._floor = min(max(heard, self._floor), self._end)
+        return self._floor
+
+    @property
+    def pending_ms(self) -> float:
+        """How much is still to be heard."""
+        return (self._end - self.position) * 1000 / self.rate
+
+    def heard(self, item_id: str) -> int:
+        """Samples of `item_id` heard so far, as long as it is not wholly in the past."""
+        position = self.position
+        return sum(
+            min(max(position - s.start, 0), s.samples) for s in self._spans if s.item_id == item_id
+        )
+
+    def cut(self) -> tuple[Cut, ...]:
+        """Silence the sink and forget what was not heard; the items that lost audio, in order."""
+        if self._sink is not None:
+            self._sink.clear()
+        position = self.position
+        received: dict[str, int] = {}
+        heard: dict[str, int] = {}
+        for span in self._spans:
+            received[span.item_id] = received.get(span.item_id, 0) + span.samples
+            part = min(max(position - span.start, 0), span.samples)
+            heard[span.item_id] = heard.get(span.item_id, 0) + part
+        self._spans.clear()
+        self._end = position
+        return tuple(
+            Cut(item_id, heard[item_id], total)
+            for item_id, total in received.items()
+            if heard[item_id] < total
+        )
+
+    def _measured(self) -> int | None:
+        if self._reported is not None:
+            return self._reported
+        played = self._sink.played_ms() if self._sink is not None else None
+        return None if played is None else self._samples(played)
+
+    def _estimate(self) -> int:
+        since, start = self._anchor
+        return min(start + int((self._clock() - since) * self.rate), self._end)
+
+    def _samples(self, ms: float) -> int:
+        return int(ms * self.rate / 1000)

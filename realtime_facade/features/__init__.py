@@ -1,0 +1,1 @@
+"""What watches a session and takes part in it; no feature knows another."""

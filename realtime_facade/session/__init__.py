@@ -1,0 +1,1 @@
+"""One conversation: its tasks, its order of effects, its public handle."""

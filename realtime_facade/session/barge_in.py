@@ -1,0 +1,87 @@
+"""Falling silent when the user cuts in, so that the model remembers what was heard and no more.
+
+The order is fixed: flush the sink, read the ledger, forget stale deltas, truncate, tell the
+application. All of it happens before anything waits for the network.
+"""
+
+from typing import Literal
+
+from ..audio.playback import Cut, Playback
+from ..commands import AnyCommand, CancelResponse, DeleteItem, TruncateOutput
+from ..events import Event, HeardItem, Interrupted, TranscriptDelta
+from ..providers.base import Profile
+from .state import Conversation
+
+
+def interrupt(
+    playback: Playback,
+    conversation: Conversation,
+    profile: Profile,
+    *,
+    reason: Literal["speech", "request"],
+    cancel: bool,
+) -> tuple[list[AnyCommand], list[Event]] | None:
+    """Cut what is being said. None if nothing was being generated or heard.
+
+    Args:
+        reason: What the application is told.
+        cancel: Ask the provider to stop generating. Never on the user's speech: a provider that
+            detects speech has cancelled by itself, and a late cancel would hit the next answer.
+    """
+    texts = dict(conversation.transcripts)
+    unfinished = sorted(conversation.unfinished)
+    estimated = playback.estimated
+    cuts = playback.cut()
+    response = conversation.active_response
+    if not cuts and (response is None or conversation.is_stale(response)):
+        return None
+    conversation.cut()
+    commands: list[AnyCommand] = []
+    if cancel and response is not None and profile.supports_cancel:
+        commands.append(CancelResponse(response_id=response))
+    items = tuple(_heard(cut, playback.rate, texts.get(cut.item_id, "")) for cut in cuts)
+    if profile.supports_truncation:
+        commands += [
+            TruncateOutput(item_id=item.item_id, audio_end_ms=item.heard_ms)
+            if item.heard_ms
+            else DeleteItem(item_id=item.item_id)
+            for item in items
+        ]
+    audible = next((item for item in items if item.heard_ms), None)
+    interrupted = Interrupted(
+        item_id=audible.item_id if audible else None,
+        heard_ms=audible.heard_ms if audible else 0,
+        items=items,
+        reason=reason,
+        estimated=estimated,
+    )
+    heard = {item.item_id: item.heard_text for item in items}
+    finals = [
+        TranscriptDelta(
+            text="",
+            is_final=True,
+            full_text=heard.get(item_id, ""),
+            item_id=item_id,
+            response_id=response or "",
+        )
+        for item_id in unfinished
+    ]
+    return commands, [interrupted, *finals]
+
+
+def _heard(cut: Cut, rate: int, text: str) -> HeardItem:
+    # Milliseconds are rounded down: providers refuse a position beyond what they sent.
+    return HeardItem(
+        item_id=cut.item_id,
+        heard_ms=cut.heard * 1000 // rate,
+        received_ms=cut.received * 1000 // rate,
+        heard_text=heard_text(text, cut.heard / cut.received if cut.received else 0.0),
+    )
+
+
+def heard_text(text: str, share: float) -> str:
+    """The words of `text` that fit into a share (0-1) of its duration."""
+    end = int(len(text) * share)
+    if end < len(text) and not text[end].isspace():
+        end = text.rfind(" ", 0, end) + 1
+    return text[:end].rstrip()

@@ -1,0 +1,330 @@
+"""Owns the tasks of one connection and the order of effects; decides nothing.
+
+One reader, one writer, one dispatch: state, playback, features, application.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Literal
+
+from ..audio.playback import Playback
+from ..audio.resample import Resampler
+from ..commands import AnyCommand, AppendAudio, UpdateSession
+from ..config import RealtimeConfig
+from ..errors import ProtocolError, RealtimeConnectionError, RealtimeError, SessionClosed
+from ..events import (
+    AudioChunk,
+    AudioDropped,
+    ConfigWarning,
+    ErrorOccurred,
+    Event,
+    OutputCancelled,
+    SessionEnded,
+    SessionStarted,
+    SpeechStarted,
+    TranscriptDelta,
+)
+from ..providers.base import Codec, Frame, Output, Profile
+from ..transport.base import Transport, TransportClosed
+from .barge_in import interrupt
+from .dispatch import Dispatcher
+from .observer import Observer
+from .outbox import Outbox
+from .state import Conversation, answers_speech
+
+logger = logging.getLogger("realtime_facade")
+
+
+class Engine:
+    """Runs a codec over a transport. Implements `observer.Control`."""
+
+    def __init__(
+        self,
+        *,
+        transport: Transport,
+        codec: Codec,
+        profile: Profile,
+        config: RealtimeConfig,
+        playback: Playback,
+        dispatcher: Dispatcher,
+        observers: Sequence[Observer],
+        explain_close: Callable[[int | None, str], RealtimeConnectionError],
+        release: Callable[[], Awaitable[None]],
+        on_frame: Callable[[Frame], None] | None = None,
+    ) -> None:
+        self.profile = profile
+        self.config = config
+        self.playback = playback
+        self.dispatcher = dispatcher
+        self.outbox = Outbox()
+        self.conversation = Conversation(answers_speech=answers_speech(config))
+        self.ended: RealtimeError | None = None
+        """Why the session is over; None while it lives."""
+        self.finished = asyncio.Event()
+        """Set when the connection is over and `SessionEnded` was published."""
+        self.warnings: list[ConfigWarning] = []
+        self._transport = transport
+        self._codec = codec
+        self._observers = observers
+        self._explain_close = explain_close
+        self._release = release
+        self._on_frame = on_frame
+        self._started: asyncio.Future[SessionStarted] = asyncio.get_running_loop().create_future()
+        self._children: set[asyncio.Task[Any]] = set()
+        self._resamplers: dict[str, Resampler] = {}
+        self._reader: asyncio.Task[None] | None = None
+        self._writer: asyncio.Task[None] | None = None
+        self._fatal: RealtimeError | None = None
+        self._closing = False
+
+    # -- life ---------------------------------------------------------------------------------
+
+    async def begin(self) -> SessionStarted:
+        """Begin to talk; returns when the provider has accepted the configuration.
+
+        The caller holds the deadline, and calls `close` whatever happens.
+
+        Raises:
+            RealtimeError: Why the provider did not accept.
+        """
+        for observer in self._observers:
+            observer.attach(self)
+        self._apply(self._codec.open())
+        self._reader = asyncio.create_task(self._read(), name="realtime reader")
+        self._writer = asyncio.create_task(self._write(), name="realtime writer")
+        return await self._started
+
+    async def close(self) -> None:
+        """End the session politely and wait until nothing of it runs. Idempotent."""
+        if not self._closing:
+            self._closing = True
+            if self.ended is None and self._writer is not None:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self.outbox.drained(), 1.0)
+            await self._transport.close()
+            self._end(SessionEnded(requested=True, reason="closed by this side"), None)
+            await self._stop_tasks()
+            await self.dispatcher.close()
+            await self._release()
+        else:
+            await self.finished.wait()
+
+    async def _stop_tasks(self) -> None:
+        tasks = {t for t in (self._reader, self._writer, *self._children) if t is not None}
+        tasks.discard(asyncio.current_task())
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def _end(self, event: SessionEnded, error: RealtimeError | None) -> None:
+        if self.ended is not None:
+            return
+        self.ended = error or SessionClosed("the session was closed by this side")
+        self.outbox.close()
+        for child in self._children:
+            child.cancel()
+        if not self._started.done():
+            self._started.set_exception(self.ended)
+            self._started.exception()  # retrieved here too: nobody may be waiting any more
+        self._publish(event)
+        self.finished.set()
+
+    # -- commands -----------------------------------------------------------------------------
+
+    def execute(self, command: AnyCommand) -> None:
+        """Send a command; never waits.
+
+        Raises:
+            SessionClosed: If the session is over.
+            ConfigurationError: If the provider has no such thing.
+        """
+        self.check_open()
+        output = self._codec.send(command)
+        if isinstance(command, UpdateSession):
+            self.config = command.config
+            self.conversation.answers_speech = answers_speech(command.config)
+        self.conversation.on_command(command)
+        for observer in self._observers:
+            observer.on_command(command)
+        self._apply(output)
+
+    def send_audio(self, pcm: bytes) -> None:
+        """Queue audio at the profile's input rate; never waits, drops the oldest when too late."""
+        self.check_open()
+        command = AppendAudio(data=pcm)
+        frames, events = self._codec.send(command)
+        for observer in self._observers:
+            observer.on_command(command)
+        for frame in frames[:-1]:
+            self.outbox.put(frame)
+        for frame in frames[-1:]:
+            dropped = self.outbox.put(frame, len(pcm) * 500 / self.profile.input_rate)
+            if dropped:
+                self.emit(AudioDropped(direction="input", duration_ms=dropped))
+        for event in events:
+            self.emit(event)
+
+    def interrupt(self) -> None:
+        """Fall silent now and stop generating; does nothing when nothing is being said."""
+        self._cut("request", cancel=True)
+
+    def check_open(self) -> None:
+        """Nothing, while the session lives.
+
+        Raises:
+            SessionClosed: If the session is over; `__cause__` says why.
+        """
+        if self.ended is not None:
+            raise SessionClosed("the session is over", advice="connect again") from self.ended
+
+    # -- for features -------------------------------------------------------------------------
+
+    def emit(self, event: Event) -> None:
+        """Dispatch an event; provider's and our own take the same way."""
+        conversation = self.conversation
+        if type(event) is AudioChunk:
+            if conversation.is_stale(event.response_id):
+                return
+            chunk = self._at_output_rate(event)
+            if chunk.data:
+                self.playback.write(chunk.item_id, chunk.data)
+            elif not chunk.is_final:
+                return
+            self._publish(chunk)
+            return
+        if type(event) is TranscriptDelta and conversation.is_stale(event.response_id):
+            return
+        conversation.on_event(event)
+        match event:
+            case SpeechStarted() if self.config.interrupt_response:
+                self._cut("speech", cancel=False)
+            case OutputCancelled():
+                self._cut(event.reason, cancel=False)
+            case SessionStarted() if not self._started.done():
+                self._started.set_result(event)
+            case ErrorOccurred(fatal=True):
+                self._fatal = event.to_exception()
+                if not self._started.done():
+                    self._started.set_exception(self._fatal)
+            case ConfigWarning():
+                self.warnings.append(event)
+                logger.warning("%s: %s", event.setting, event.message)
+        self._publish(event)
+
+    def start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Run `work` no longer than the session."""
+        task = asyncio.create_task(work, name=name)
+        self._children.add(task)
+        task.add_done_callback(self._child_done)
+        return task
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> asyncio.Task[None]:
+        """Call back after a delay, unless the session ends before."""
+
+        async def wait() -> None:
+            await asyncio.sleep(delay_s)
+            callback()
+
+        return self.start(wait(), "timer")
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _publish(self, event: Event) -> None:
+        for observer in self._observers:
+            observer.on_event(event)
+        self.dispatcher.publish(event)
+
+    def _apply(self, output: Output) -> None:
+        for frame in output.frames:
+            self.outbox.put(frame)
+        for event in output.events:
+            self.emit(event)
+
+    def _cut(self, reason: Literal["speech", "request"], *, cancel: bool) -> None:
+        cut = interrupt(
+            self.playback, self.conversation, self.profile, reason=reason, cancel=cancel
+        )
+        if cut is None:
+            return
+        commands, events = cut
+        self._resamplers.clear()
+        self.dispatcher.drop_audio()
+        for command in commands:
+            self.execute(command)
+        for event in events:
+            self._publish(event)
+
+    def _at_output_rate(self, chunk: AudioChunk) -> AudioChunk:
+        rate = self.config.output_rate
+        if chunk.sample_rate == rate:
+            return chunk
+        resampler = self._resamplers.get(chunk.item_id)
+        if resampler is None:
+            resampler = self._resamplers[chunk.item_id] = Resampler(chunk.sample_rate, rate)
+        data = resampler.push(chunk.data)
+        if chunk.is_final:
+            data += resampler.flush()
+            del self._resamplers[chunk.item_id]
+        return AudioChunk(
+            data=data,
+            sample_rate=rate,
+            is_final=chunk.is_final,
+            item_id=chunk.item_id,
+            response_id=chunk.response_id,
+        )
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                frame = await self._transport.receive()
+                if self._on_frame is not None:
+                    self._on_frame(frame)
+                try:
+                    output = self._codec.receive(frame)
+                except ProtocolError as error:
+                    self.emit(ErrorOccurred.of(error))
+                else:
+                    self._apply(output)
+        except TransportClosed as closed:
+            if not self._closing:
+                self._lost(self._explain_close(closed.code, closed.reason), closed)
+        except Exception as error:
+            logger.exception("the session failed")
+            self._lost(RealtimeConnectionError(f"the session failed: {error!r}"), None)
+
+    def _lost(self, error: RealtimeConnectionError, closed: TransportClosed | None) -> None:
+        # A provider that says why before it hangs up knows better than its close code.
+        if self._fatal is None:
+            self.emit(ErrorOccurred.of(error, fatal=True))
+        reason = self._fatal or error
+        self._end(
+            SessionEnded(
+                code=closed.code if closed else None,
+                reason=(closed.reason if closed else "") or reason.message,
+                cause=reason.cause,
+                retryable=reason.retryable,
+                advice=reason.advice,
+            ),
+            reason,
+        )
+
+    async def _write(self) -> None:
+        # When the connection breaks, the reader learns why; the writer just stops.
+        with contextlib.suppress(TransportClosed):
+            while True:
+                await self._transport.send(await self.outbox.get())
+
+    def _child_done(self, task: asyncio.Task[None]) -> None:
+        self._children.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("%s failed", task.get_name(), exc_info=error)
+            self._publish(
+                ErrorOccurred(
+                    message=f"{task.get_name()} failed: {error!r}",
+                    code="internal",
+                    cause="application",
+                )
+            )

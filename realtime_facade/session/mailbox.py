@@ -1,0 +1,108 @@
+"""A reader's queue of events: bounded, and able to forget audio that became stale."""
+
+import asyncio
+from collections import deque
+
+from ..events import AudioChunk, Event
+
+AUDIO_LIMIT_MS = 600_000.0
+"""Ten minutes of waiting audio (29 MB at 24 kHz): a long answer arrives at several times real
+time, so a reader that plays at real time falls behind by design. Past this, the oldest goes."""
+
+EVENT_LIMIT = 20_000
+"""Waiting events other than audio. A reader this far behind has stopped reading."""
+
+
+class Mailbox:
+    """Events in order of arrival, urgent ones first."""
+
+    __slots__ = ("_closed", "_events", "_others", "_reader", "_urgent", "audio_ms")
+
+    def __init__(self) -> None:
+        self._urgent: deque[Event] = deque()
+        self._events: deque[Event] = deque()
+        self._others = 0
+        self._reader: asyncio.Future[None] | None = None
+        self._closed = False
+        self.audio_ms = 0.0
+        """Milliseconds of audio waiting."""
+
+    def __len__(self) -> int:
+        return len(self._urgent) + len(self._events)
+
+    def put(self, event: Event) -> float:
+        """Add an event.
+
+        Returns:
+            How many milliseconds of older audio were dropped to keep the bound.
+
+        Raises:
+            OverflowError: If the reader has stopped reading; the event was not added.
+        """
+        dropped = 0.0
+        if type(event) is AudioChunk:
+            self.audio_ms += event.duration_ms
+            self._events.append(event)
+            if self.audio_ms > AUDIO_LIMIT_MS:
+                dropped = self._drop_oldest_audio()
+        elif event.urgent:
+            self._urgent.append(event)
+        elif self._others >= EVENT_LIMIT:
+            raise OverflowError
+        else:
+            self._others += 1
+            self._events.append(event)
+        if self._reader is not None:
+            self._wake()
+        return dropped
+
+    def drop_audio(self) -> None:
+        """Forget all waiting audio."""
+        if self.audio_ms:
+            self._events = deque(e for e in self._events if type(e) is not AudioChunk)
+            self.audio_ms = 0.0
+
+    async def get(self) -> Event | None:
+        """The next event; None once the mailbox is closed and empty."""
+        while True:
+            if self._urgent:
+                return self._urgent.popleft()
+            if self._events:
+                event = self._events.popleft()
+                if type(event) is AudioChunk:
+                    self.audio_ms -= event.duration_ms
+                    if not self._events:
+                        self.audio_ms = 0.0  # no rounding error may pile up
+                else:
+                    self._others -= 1
+                return event
+            if self._closed:
+                return None
+            if self._reader is not None:
+                raise RuntimeError("two readers of one stream of events")
+            self._reader = asyncio.get_running_loop().create_future()
+            try:
+                await self._reader
+            finally:
+                self._reader = None
+
+    def close(self) -> None:
+        """Let the reader finish what is waiting, then end."""
+        self._closed = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+
+    def _drop_oldest_audio(self) -> float:
+        dropped = 0.0
+        kept: deque[Event] = deque()
+        for event in self._events:
+            if type(event) is AudioChunk and self.audio_ms - dropped > AUDIO_LIMIT_MS:
+                dropped += event.duration_ms
+            else:
+                kept.append(event)
+        self._events = kept
+        self.audio_ms -= dropped
+        return dropped

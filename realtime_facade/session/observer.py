@@ -1,0 +1,37 @@
+"""How a feature takes part in a session: it watches, and it may command."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+from ..commands import AnyCommand
+from ..events import Event
+
+
+class Control(Protocol):
+    """What a feature may do to the session it is attached to. Nothing outlives the session."""
+
+    def execute(self, command: AnyCommand) -> None:
+        """Send a command."""
+
+    def emit(self, event: Event) -> None:
+        """Tell the application something."""
+
+    def start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Run slow work beside the session; cancel the task to give it up."""
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> asyncio.Task[None]:
+        """Call back after a delay; cancel the task to give it up."""
+
+
+class Observer:
+    """Base of all features. Both methods run inside the dispatch, so they must not block."""
+
+    def attach(self, control: Control) -> None:
+        """Called once, before anything happens."""
+
+    def on_command(self, command: AnyCommand) -> None:
+        """A command is about to be sent."""
+
+    def on_event(self, event: Event) -> None:
+        """An event happened; the application gets it afterwards."""

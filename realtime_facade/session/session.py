@@ -1,0 +1,309 @@
+"""The application's handle on one conversation."""
+
+from collections.abc import AsyncIterator, Generator
+from typing import Any, Self
+
+from pydantic import ValidationError
+
+from ..audio.playback import Playback
+from ..audio.resample import Resampler
+from ..commands import (
+    ClearAudio,
+    CommitAudio,
+    EndAudio,
+    RequestResponse,
+    SendRaw,
+    SendText,
+    UpdateSession,
+)
+from ..config import RealtimeConfig
+from ..conversation import ConversationHistory
+from ..errors import AudioFormatError, ConfigurationError, RealtimeError
+from ..events import ConfigWarning, Event, SessionEnded, SessionStarted
+from ..tools.function import ToolSet
+from .dispatch import Handler, Subscription
+from .engine import Engine
+from .state import Phase
+
+VAD_FIELDS = frozenset(
+    {"vad_mode", "vad_threshold", "vad_prefix_padding_ms", "vad_silence_duration_ms"}
+)
+"""The plain way to say what `turn_detection` says."""
+
+UPDATABLE = frozenset(
+    {
+        "instructions",
+        "voice",
+        "tools",
+        "tool_choice",
+        "speed",
+        "max_tokens",
+        "temperature",
+        "turn_detection",
+        *VAD_FIELDS,
+        "create_response",
+        "interrupt_response",
+        "transcription",
+        "modalities",
+    }
+)
+"""Configuration fields that can be asked for in a running session; a provider may allow fewer."""
+
+
+class Sent:
+    """What `send_audio` returns: ignore it, or `await` it to be held back while audio piles up."""
+
+    __slots__ = ("_engine",)
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def __await__(self) -> Generator[Any, None, None]:
+        outbox = self._engine.outbox
+        if outbox.waiting_ms > outbox.limit_ms / 2:
+            yield from outbox.room().__await__()
+
+
+class EventStream(AsyncIterator[Event]):
+    """All events from the moment it was made. Ends after `SessionEnded`.
+
+    Leaving it unread keeps events in memory; `aclose()` it, or let it go out of scope.
+    """
+
+    def __init__(self, subscription: Subscription) -> None:
+        self._subscription = subscription
+        self._over = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        event = None if self._over else await self._subscription.mailbox.get()
+        if event is None:
+            raise StopAsyncIteration
+        if type(event) is SessionEnded:
+            await self.aclose()
+        return event
+
+    async def aclose(self) -> None:
+        """Stop getting events."""
+        self._over = True
+        self._subscription.cancel()
+
+    def __del__(self) -> None:
+        self._subscription.cancel()
+
+
+class Session:
+    """A running conversation. Made by `RealtimeVoice.connect()`."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        started: SessionStarted,
+        history: ConversationHistory,
+    ) -> None:
+        self._engine = engine
+        self._started = started
+        self.history = history
+        """The conversation so far, as it was heard."""
+        self._input = Resampler(engine.config.input_rate, engine.profile.input_rate)
+
+    # -- what is going on ---------------------------------------------------------------------
+
+    @property
+    def session_id(self) -> str | None:
+        """The provider's name for this session, where it gives one."""
+        return self._started.session_id
+
+    @property
+    def model(self) -> str:
+        """The model that answers."""
+        return self._started.model or self._engine.profile.model
+
+    @property
+    def provider(self) -> str:
+        """The provider's registered name."""
+        return self._engine.profile.provider
+
+    @property
+    def config(self) -> RealtimeConfig:
+        """The configuration in force."""
+        return self._engine.config
+
+    @property
+    def input_rate(self) -> int:
+        """Hz that `send_audio` expects."""
+        return self._engine.config.input_rate
+
+    @property
+    def output_rate(self) -> int:
+        """Hz of the audio in `AudioChunk`."""
+        return self._engine.config.output_rate
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the connection stands."""
+        return self._engine.ended is None
+
+    @property
+    def warnings(self) -> tuple[ConfigWarning, ...]:
+        """Settings that this provider cannot honour, with what happens instead."""
+        return tuple(self._engine.warnings)
+
+    @property
+    def reports_speech(self) -> bool:
+        """Whether `SpeechStarted` and `SpeechStopped` can be expected."""
+        return self._engine.profile.emits_speech_events
+
+    @property
+    def phase(self) -> Phase:
+        """Whose turn it is."""
+        return self._engine.conversation.phase
+
+    @property
+    def playback(self) -> Playback:
+        """What was heard; report positions here when the application plays by itself."""
+        return self._engine.playback
+
+    # -- speaking to the model ----------------------------------------------------------------
+
+    def send_audio(self, pcm: bytes) -> Sent:
+        """Queue microphone audio; never waits, so an audio callback's pace is safe.
+
+        When more than 2 s are waiting, the oldest is dropped and `AudioDropped` is emitted: in a
+        live conversation late audio is worth less than none. A source that can wait, such as a
+        file, writes `await session.send_audio(chunk)` and loses nothing.
+
+        Args:
+            pcm: Mono s16le at `input_rate` Hz, in any buffer; 10-40 ms at a time is usual (20 ms
+                at 24 kHz are 960 bytes). Half a sample is kept for the next call.
+
+        Raises:
+            SessionClosed: If the session is over; `__cause__` says why.
+            AudioFormatError: If the buffer is visibly something else, such as stereo or float.
+        """
+        self._engine.check_open()
+        data = self._input.push(_mono_s16le(pcm))
+        if data:
+            self._engine.send_audio(data)
+        return Sent(self._engine)
+
+    async def send_text(self, text: str, *, respond: bool = True) -> None:
+        """Say something in writing; `respond=False` only adds it to the conversation."""
+        self._engine.execute(SendText(text=text, respond=respond))
+
+    async def commit_audio(self) -> None:
+        """End the user's turn now. With `VADMode.MANUAL` this is how every turn ends."""
+        self._finish_input()
+        self._engine.execute(CommitAudio())
+
+    async def clear_audio(self) -> None:
+        """Take back audio that was sent but not committed.
+
+        Raises:
+            ConfigurationError: If this provider cannot forget audio.
+        """
+        self._input.reset()
+        self._engine.execute(ClearAudio())
+
+    async def end_audio(self) -> None:
+        """Say that no more audio comes for now, so that an open turn is closed."""
+        self._finish_input()
+        self._engine.execute(EndAudio())
+
+    async def request_response(self, instructions: str | None = None) -> None:
+        """Ask for an answer; it is queued while another one is running."""
+        self._engine.execute(RequestResponse(instructions=instructions))
+
+    async def interrupt(self) -> None:
+        """Cut the assistant short, as if the user had spoken."""
+        self._engine.interrupt()
+
+    async def update(self, **changes: Any) -> None:
+        """Change the configuration of the running session, by names of `RealtimeConfig` fields.
+
+        Raises:
+            ConfigurationError: If a field does not exist or cannot be changed here.
+        """
+        fixed = changes.keys() - UPDATABLE
+        if fixed:
+            raise ConfigurationError(
+                f"cannot change {', '.join(sorted(fixed))} in a running session",
+                provider=self.provider,
+                advice=f"these can be changed: {', '.join(sorted(UPDATABLE))}",
+            )
+        before = self._engine.config
+        kept = before.model_fields_set - changes.keys()
+        if "turn_detection" in changes:
+            kept -= VAD_FIELDS
+        elif changes.keys() & VAD_FIELDS:
+            kept -= {"turn_detection"}
+        try:
+            after = RealtimeConfig(**{name: getattr(before, name) for name in kept}, **changes)
+        except ValidationError as error:
+            raise ConfigurationError(str(error), provider=self.provider) from error
+        self._engine.execute(
+            UpdateSession(
+                config=after,
+                changed=frozenset(changes),
+                tools=ToolSet(after.tools).definitions,
+            )
+        )
+
+    async def send_raw(self, message: dict[str, Any]) -> None:
+        """Send a message in the provider's own JSON."""
+        self._engine.execute(SendRaw(data=message))
+
+    # -- hearing from the model ---------------------------------------------------------------
+
+    def events(self) -> EventStream:
+        """All events from now on, for `async for`. Each call makes an independent stream."""
+        return EventStream(self._engine.dispatcher.open(Event))
+
+    def __aiter__(self) -> EventStream:
+        return self.events()
+
+    def on(self, kind: type[Event] | tuple[type[Event], ...], handler: Handler) -> Subscription:
+        """Call `handler(event)` for each event of a type; sync or async."""
+        return self._engine.dispatcher.subscribe(kind, handler)
+
+    async def wait_closed(self) -> RealtimeError:
+        """Wait for the end of the session; why it ended."""
+        await self._engine.finished.wait()
+        assert self._engine.ended is not None  # noqa: S101 - set before `finished`
+        return self._engine.ended
+
+    async def close(self) -> None:
+        """End the conversation; what is queued is sent first, for at most a second. Idempotent."""
+        await self._engine.close()
+
+    def _finish_input(self) -> None:
+        self._engine.check_open()
+        rest = self._input.flush()
+        if rest:
+            self._engine.send_audio(rest)
+
+
+def _mono_s16le(pcm: object) -> bytes:
+    if type(pcm) is bytes:
+        return pcm
+    try:
+        view = memoryview(pcm)  # type: ignore[arg-type]
+    except TypeError:
+        raise AudioFormatError(
+            f"audio must be bytes, not {type(pcm).__name__}",
+            advice="send mono 16-bit little-endian PCM",
+        ) from None
+    if view.ndim != 1:
+        raise AudioFormatError(
+            f"audio with {view.ndim} dimensions, mono expected",
+            advice="mix stereo down to one channel first, e.g. audio.pcm.downmix",
+        )
+    if view.format not in ("B", "b", "c", "h", "<h"):
+        raise AudioFormatError(
+            f"audio samples of format {view.format!r}, 16-bit integers expected",
+            advice="convert first, e.g. audio.pcm.from_float32",
+        )
+    return view.tobytes()

@@ -1,0 +1,444 @@
+"""The facade: one object that talks with whichever model is configured."""
+
+import asyncio
+import functools
+import inspect
+import weakref
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Generator
+from contextlib import AsyncExitStack
+from typing import Any, ClassVar, TypeVar
+
+from pydantic_core import from_json
+
+from .audio.playback import AudioSink, Playback
+from .config import RealtimeConfig, VADMode
+from .errors import ConfigurationError, RealtimeConnectionError, SessionClosed
+from .events import (
+    AudioChunk,
+    ErrorOccurred,
+    Event,
+    Interrupted,
+    RawEvent,
+    TranscriptDelta,
+    TurnEnded,
+)
+from .features.history import History
+from .features.tool_calls import ToolCalls
+from .providers.base import Frame, Provider
+from .providers.registry import (
+    available_providers,
+    choose_provider,
+    configured_providers,
+    provider_class,
+    register,
+)
+from .session.dispatch import Dispatcher, Handler, Subscription, is_async
+from .session.engine import Engine
+from .session.session import EventStream, Session
+from .session.state import Phase
+from .tools.function import ToolSet
+from .transport.websocket import dial
+
+H = TypeVar("H", bound=Callable[..., Any])
+
+PATIENCE_S = 15.0
+"""How long `run` waits, after the audio has ended, for an answer that is due but does not come."""
+
+
+class Connection:
+    """What `connect()` returns: `async with` it, or `await` it and close the session yourself."""
+
+    def __init__(self, open_session: Callable[[], Awaitable[Session]]) -> None:
+        self._open = open_session
+        self._session: Session | None = None
+
+    def __await__(self) -> Generator[Any, None, Session]:
+        return self._open().__await__()
+
+    async def __aenter__(self) -> Session:
+        self._session = await self._open()
+        return self._session
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+
+class RealtimeVoice:
+    """Talks with a speech-to-speech model.
+
+    Args:
+        provider: A registered name, a `Provider`, or None to let the environment decide:
+            `REALTIME_VOICE_PROVIDER`, else whichever of `OPENAI_API_KEY`, `GEMINI_API_KEY`,
+            `GOOGLE_API_KEY` is set, in this order.
+        config: What the conversation should be like.
+        api_key: Instead of the environment's.
+        base_url: Of a compatible server, instead of the provider's own.
+        sink: Where assistant speech goes besides `on_audio`; its position tells what was heard.
+
+    Raises:
+        ConfigurationError: If no provider can be chosen.
+
+    One object may hold several conversations at once; they share handlers and nothing else.
+    """
+
+    _fixed_provider: ClassVar[str | None] = None
+
+    def __init__(
+        self,
+        provider: str | Provider | None = None,
+        config: RealtimeConfig | None = None,
+        *,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        sink: AudioSink | None = None,
+    ) -> None:
+        if isinstance(provider, Provider):
+            self.provider = provider.with_key(api_key, base_url)
+        else:
+            name = provider or self._fixed_provider or choose_provider()
+            self.provider = provider_class(name)(api_key=api_key, base_url=base_url)
+        self.config = config or RealtimeConfig()
+        self._sink = sink
+        self._handlers: list[tuple[tuple[type[Event], ...], Handler]] = []
+        self._wire_handlers: list[tuple[str, Handler]] = []
+        self._tool_handler: Handler | None = None
+        self._sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+
+    # -- providers ----------------------------------------------------------------------------
+
+    @property
+    def provider_name(self) -> str:
+        """The registered name of the provider in use."""
+        return self.provider.name
+
+    @staticmethod
+    def available_providers() -> list[str]:
+        """All registered providers."""
+        return available_providers()
+
+    @staticmethod
+    def configured_providers() -> list[str]:
+        """Those whose key the environment holds."""
+        return configured_providers()
+
+    @staticmethod
+    def register_provider(name: str, provider: type[Provider]) -> None:
+        """Make a provider known for this process."""
+        register(name, provider)
+
+    @classmethod
+    def is_configured(cls) -> bool:
+        """Whether a conversation could start: some key is there."""
+        if cls._fixed_provider:
+            return provider_class(cls._fixed_provider).is_configured()
+        return bool(configured_providers())
+
+    @classmethod
+    def list_models(cls, provider: str | None = None) -> list[str]:
+        """Models that this release knows of; others are passed on untouched."""
+        return cls._class(provider).list_models()
+
+    @classmethod
+    def list_voices(cls, provider: str | None = None) -> list[str]:
+        """Voices that this release knows of."""
+        return cls._class(provider).list_voices()
+
+    @classmethod
+    def get_default_model(cls, provider: str | None = None) -> str:
+        """The model used when the configuration names none."""
+        return cls._class(provider).default_model
+
+    @classmethod
+    def _class(cls, provider: str | None) -> type[Provider]:
+        return provider_class(provider or cls._fixed_provider or choose_provider())
+
+    # -- handlers -----------------------------------------------------------------------------
+
+    def on(self, *kinds: type[Event]) -> Callable[[H], H]:
+        """Decorator: call the function with each event of these types.
+
+        Handlers may be sync or async. Each has its own queue: a slow one delays only itself. They
+        apply to conversations started afterwards.
+        """
+
+        def register_handler(handler: H) -> H:
+            self._handlers.append((kinds or (Event,), handler))
+            return handler
+
+        return register_handler
+
+    def on_audio(self, handler: H) -> H:
+        """Assistant speech: `handler(audio: bytes)`, or `AudioChunk` if so annotated.
+
+        Bytes are mono s16le at `config.output_rate`.
+        """
+        if _annotated(handler, AudioChunk):
+            return self.on(AudioChunk)(handler)
+        self.on(AudioChunk)(_adapt(handler, lambda e: (e.data,) if e.data else None))
+        return handler
+
+    def on_transcript(self, handler: H) -> H:
+        """Words: `handler(text, is_final)` for the assistant's, with the full text when final.
+
+        `handler(delta: TranscriptDelta)`, if so annotated, gets both speakers.
+        """
+        if _annotated(handler, TranscriptDelta):
+            return self.on(TranscriptDelta)(handler)
+        self.on(TranscriptDelta)(_adapt(handler, _assistant_text))
+        return handler
+
+    def on_tool_call(self, handler: H) -> H:
+        """Tool calls: what `handler(request: ToolCallRequest)` returns is the result.
+
+        When it returns None, the function of that name in `config.tools` runs as usual.
+        """
+        self._tool_handler = handler
+        return handler
+
+    def on_error(self, handler: H) -> H:
+        """Errors: `handler(error: RealtimeError)`, or `ErrorOccurred` if so annotated."""
+        if _annotated(handler, ErrorOccurred):
+            return self.on(ErrorOccurred)(handler)
+        self.on(ErrorOccurred)(_adapt(handler, lambda e: (e.to_exception(),)))
+        return handler
+
+    def on_interrupted(self, handler: H) -> H:
+        """The user cut in: `handler()`, or `handler(event: Interrupted)`."""
+        if inspect.signature(handler).parameters:
+            return self.on(Interrupted)(handler)
+        self.on(Interrupted)(_adapt(handler, lambda e: ()))
+        return handler
+
+    def on_wire(self, name: str) -> Callable[[H], H]:
+        """Decorator: the provider's own JSON, as a dict, for messages of this name.
+
+        The name is the message's `type`, or one of its keys where messages have no type.
+        """
+
+        def register_handler(handler: H) -> H:
+            self._wire_handlers.append((name, _adapt(handler, lambda e: (e.data,))))
+            return handler
+
+        return register_handler
+
+    # -- conversations ------------------------------------------------------------------------
+
+    def connect(self) -> Connection:
+        """Start a conversation: `async with voice.connect() as session:`, or `await` it.
+
+        Raises:
+            ConfigurationError: Before dialling, if the provider cannot do what is asked for.
+            RealtimeConnectionError: If it cannot be reached, or does not accept the session.
+        """
+        return Connection(lambda: self._open(Dispatcher()))
+
+    async def disconnect(self) -> None:
+        """Close every conversation that this object has open."""
+        for session in list(self._sessions):
+            await session.close()
+
+    async def run(self, audio: AsyncIterable[bytes] | None = None) -> AsyncGenerator[Event, None]:
+        """Hold a conversation: send `audio`, yield events as they come.
+
+        When `audio` ends, the open turn is closed, its answer is awaited, and the conversation
+        ends. Without `audio` it goes on until the loop is left or the provider hangs up.
+
+        Raises:
+            RealtimeConnectionError: As `connect` does, and when the connection breaks.
+            SessionClosed: Never; leaving the loop is the way to stop.
+        """
+        dispatcher = Dispatcher()
+        stream = EventStream(dispatcher.open(Event))
+        session = await self._open(dispatcher)
+        feeder = (
+            asyncio.create_task(self._feed(session, audio, dispatcher), name="realtime feeder")
+            if audio is not None
+            else None
+        )
+        try:
+            async for event in stream:
+                yield event
+            if feeder is not None:
+                await feeder
+            ended = await session.wait_closed()
+            if isinstance(ended, RealtimeConnectionError):
+                raise ended
+        finally:
+            if feeder is not None and not feeder.done():
+                feeder.cancel()
+                await asyncio.wait([feeder])
+            await session.close()
+
+    async def _feed(
+        self, session: Session, audio: AsyncIterable[bytes], dispatcher: Dispatcher
+    ) -> None:
+        try:
+            async for chunk in audio:
+                await session.send_audio(chunk)
+            if session.config.vad_mode is VADMode.SERVER:
+                await session.end_audio()
+            else:
+                await session.commit_audio()
+            await _until_quiet(session, dispatcher.open(Event))
+        except SessionClosed:
+            pass  # the stream of events says why it ended
+        finally:
+            await session.close()
+
+    async def _open(self, dispatcher: Dispatcher) -> Session:
+        provider, config = self.provider, self.config
+        tools = ToolSet(config.tools)
+        profile = provider.profile(config)
+        provider.check_voice(config, profile)
+        codec = provider.codec(config, profile, tools.definitions)
+        history = History()
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(config.setup_timeout_s):
+                    endpoint = await stack.enter_async_context(provider.serving(config, profile))
+                    transport = await dial(
+                        endpoint,
+                        provider=provider.name,
+                        timeout_s=config.setup_timeout_s,
+                        ping_interval_s=profile.ping_interval_s,
+                        ping_timeout_s=profile.ping_timeout_s,
+                        explain_refusal=provider.explain_refusal,
+                    )
+                    engine = Engine(
+                        transport=transport,
+                        codec=codec,
+                        profile=profile,
+                        config=config,
+                        playback=Playback(config.output_rate, sink=self._sink),
+                        dispatcher=dispatcher,
+                        observers=[
+                            history,
+                            ToolCalls(
+                                tools,
+                                self._tool_handler,
+                                timeout_s=config.tool_timeout_s,
+                                max_parallel=config.max_parallel_tools,
+                            ),
+                        ],
+                        explain_close=provider.explain_close,
+                        release=stack.pop_all().aclose,
+                        on_frame=self._wire_tap(dispatcher),
+                    )
+                    stack.push_async_callback(engine.close)
+                    for kinds, handler in self._handlers:
+                        dispatcher.subscribe(kinds, handler)
+                    started = await engine.begin()
+            except TimeoutError:
+                raise RealtimeConnectionError(
+                    f"{provider.name} did not accept the session within "
+                    f"{config.setup_timeout_s:g} s",
+                    provider=provider.name,
+                    retryable=True,
+                    advice="check the network, or raise setup_timeout_s",
+                ) from None
+            stack.pop_all()
+        session = Session(engine, started=started, history=history.conversation)
+        self._sessions.add(session)
+        return session
+
+    def _wire_tap(self, dispatcher: Dispatcher) -> Callable[[Frame], None] | None:
+        if not self._wire_handlers:
+            return None
+        taps: dict[str, list[Subscription]] = {}
+        for name, handler in self._wire_handlers:
+            # Of no type at all, so that only this tap feeds it.
+            taps.setdefault(name, []).append(dispatcher.subscribe((), handler))
+
+        def tap(frame: Frame) -> None:
+            try:
+                message = from_json(frame)
+            except ValueError:
+                return  # the codec reports it
+            if isinstance(message, dict):
+                names = [message["type"]] if "type" in message else list(message)
+                for name in names:
+                    for subscription in taps.get(name, ()):
+                        subscription.mailbox.put(RawEvent(name=name, data=message))
+
+        return tap
+
+
+class OpenAIRealtimeProvider(RealtimeVoice):
+    """`RealtimeVoice` that insists on OpenAI Realtime, for direct access to the provider."""
+
+    _fixed_provider = "openai"
+
+    def __init__(self, config: RealtimeConfig | None = None, **settings: Any) -> None:
+        super().__init__(config=config, **settings)
+
+
+class GeminiRealtimeProvider(RealtimeVoice):
+    """`RealtimeVoice` that insists on Gemini Live, for direct access to the provider."""
+
+    _fixed_provider = "gemini"
+
+    def __init__(self, config: RealtimeConfig | None = None, **settings: Any) -> None:
+        super().__init__(config=config, **settings)
+
+
+async def _until_quiet(session: Session, subscription: Subscription) -> None:
+    """Return when the conversation has been at rest for a while after the last audio."""
+    # Providers that do not report speech give no sign until they answer.
+    at_rest_s = 2.0 if session.reports_speech else 8.0
+    patience_s = max(PATIENCE_S, session.config.tool_timeout_s + 5)
+    while session.is_active:
+        limit_s = at_rest_s if session.phase is Phase.LISTENING else patience_s
+        try:
+            async with asyncio.timeout(limit_s):
+                event = await subscription.mailbox.get()
+        except TimeoutError:
+            return
+        if isinstance(event, TurnEnded):
+            at_rest_s = 0.5
+        if event is None:
+            return
+
+
+def _adapt(handler: H, arguments: Callable[[Any], tuple[Any, ...] | None]) -> Handler:
+    """A handler of events that calls `handler` with what it wants; None: not at all."""
+    if is_async(handler):
+
+        @functools.wraps(handler)
+        async def call_async(event: Event) -> None:
+            wanted = arguments(event)
+            if wanted is not None:
+                await handler(*wanted)
+
+        return call_async
+
+    @functools.wraps(handler)
+    def call(event: Event) -> None:
+        wanted = arguments(event)
+        if wanted is not None:
+            handler(*wanted)
+
+    return call
+
+
+def _assistant_text(delta: TranscriptDelta) -> tuple[str, bool] | None:
+    if delta.speaker != "assistant":
+        return None
+    if delta.is_final:
+        return (delta.full_text if delta.full_text is not None else delta.text, True)
+    return (delta.text, False)
+
+
+def _annotated(handler: Callable[..., Any], kind: type[Event]) -> bool:
+    """Whether the handler's first parameter is annotated with `kind`."""
+    function = inspect.unwrap(handler)
+    parameters = list(inspect.signature(function).parameters.values())
+    if not parameters:
+        raise ConfigurationError(
+            f"handler {getattr(handler, '__qualname__', handler)!r} takes no argument",
+            advice=f"give it a parameter, for example of type {kind.__name__}",
+        )
+    annotation = parameters[0].annotation
+    if isinstance(annotation, str):  # from __future__ import annotations
+        return annotation.rpartition(".")[2] == kind.__name__
+    return annotation is kind
