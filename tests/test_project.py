@@ -1,4 +1,4 @@
-"""What must hold for the project as a whole: layers, import cost, names, nothing private in files."""
+"""What must hold for the whole project: layers, import cost, names, nothing private in files."""
 
 import ast
 import os
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "realtime_facade"
 
 LAYERS = (
-    {"errors", "events", "commands", "config", "audio", "tools"},
+    {"errors", "events", "commands", "config", "conversation", "audio", "tools"},
     {"providers", "transport"},
     {"session"},
     {"features"},
@@ -142,7 +142,7 @@ def _text_files() -> Iterator[tuple[Path, str]]:
         ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     names = listed.stdout.split("\0")[:-1]
-    files = [ROOT / name for name in names] if names else [f for f in ROOT.rglob("*")]
+    files = [ROOT / name for name in names] if names else list(ROOT.rglob("*"))
     for file in files:
         if file.is_file() and file.suffix not in {".wav", ".pyc", ".png", ".svg"}:
             try:
