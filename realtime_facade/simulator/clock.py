@@ -1,4 +1,4 @@
-"""Time and identifiers of a simulated provider, replaceable so that tests are fast and repeatable."""
+"""Time and identifiers of a simulated provider, replaceable for fast, repeatable tests."""
 
 import asyncio
 import random

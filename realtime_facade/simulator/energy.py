@@ -6,7 +6,6 @@ from collections import deque
 import numpy as np
 
 _SILENCE_DB = -70.0
-_LOUDEST_FLOOR_DB = -32.0
 _MARGIN_DB = 10.0
 _QUIETEST_SPEECH_DB = -45.0
 _STEEPNESS_DB = 2.0
@@ -17,7 +16,7 @@ class EnergyVad:
     """Compares each 20 ms with the quietest 20 ms of the last 2 s. Made for clean audio.
 
     Steady noise is its own floor and so no speech; speech has gaps between syllables that keep
-    the floor low. A floor above -32 dBFS is not believed: that loud, it is speech from the start.
+    the floor low.
     """
 
     sample_rate: int = 16_000
@@ -33,6 +32,5 @@ class EnergyVad:
         power = float(np.mean(np.square(samples - samples.mean()))) / 32_768**2
         level = max(_SILENCE_DB, 10 * math.log10(power)) if power > 0 else _SILENCE_DB
         self._levels.append(level)
-        floor = min(min(self._levels), _LOUDEST_FLOOR_DB)
-        needed = max(floor + _MARGIN_DB, _QUIETEST_SPEECH_DB)
+        needed = max(min(self._levels) + _MARGIN_DB, _QUIETEST_SPEECH_DB)
         return 1 / (1 + math.exp((needed - level) / _STEEPNESS_DB))

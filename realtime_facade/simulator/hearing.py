@@ -1,4 +1,4 @@
-"""Finds the user's turns and words in a stream of audio, by samples received, never by the clock."""
+"""Finds the user's turns and words in audio, by samples received and never by the clock."""
 
 import asyncio
 import contextlib
@@ -37,6 +37,7 @@ class TurnDetector:
         threshold: Probability from which a frame is speech.
         prefix_padding_ms: Audio before the first sound that still belongs to the utterance.
         silence_duration_ms: Silence that ends an utterance.
+        start_ms: Position of the first sample, where the stream began before this detector.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class TurnDetector:
         threshold: float = 0.5,
         prefix_padding_ms: int = 300,
         silence_duration_ms: int = 500,
+        start_ms: int = 0,
     ) -> None:
         self.threshold = threshold
         self.prefix_padding_ms = prefix_padding_ms
@@ -57,8 +59,8 @@ class TurnDetector:
         self._rate = input_rate
         self._resampler = Resampler(input_rate, vad.sample_rate)
         self._waiting = bytearray()
-        self._received = 0
-        self._judged = 0
+        self._received = start_ms * input_rate // 1000
+        self._judged_ms = float(start_ms)
         self._speech_frames = 0
         self._silent_frames = 0
         self._audio = bytearray()
@@ -87,7 +89,7 @@ class TurnDetector:
         while len(self._waiting) >= size:
             frame = bytes(self._waiting[:size])
             del self._waiting[:size]
-            self._judged += self._vad.frame_samples
+            self._judged_ms += self._frame_ms
             events += self._judge(self._vad.speech_probability(frame))
         if not events and not self.speaking:
             self._forget(self._padding_samples + self._rate // 4)
@@ -109,7 +111,7 @@ class TurnDetector:
         return self._vad.frame_samples * 1000 / self._vad.sample_rate
 
     def _judge(self, probability: float) -> list[SpeechStart | SpeechEnd]:
-        now_ms = self._judged * 1000 / self._vad.sample_rate
+        now_ms = self._judged_ms
         if not self.speaking:
             self._speech_frames = self._speech_frames + 1 if probability >= self.threshold else 0
             spoken_ms = self._speech_frames * self._frame_ms
@@ -143,7 +145,6 @@ class Transcriber:
 
     def __init__(self, recognizer: Recognizer, input_rate: int) -> None:
         self._recognizer = recognizer
-        self._rate = input_rate
         self._resampler = Resampler(input_rate, recognizer.sample_rate)
         self._work: asyncio.Queue[bytes | asyncio.Future[str] | None] = asyncio.Queue()
         self._task = asyncio.create_task(self._run(), name="simulator-transcriber")
@@ -157,13 +158,12 @@ class Transcriber:
         self._work.put_nowait(self._resampler.flush())
         words: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._work.put_nowait(words)
-        self._resampler = Resampler(self._rate, self._recognizer.sample_rate)
         return words
 
     def abandon(self) -> None:
         """Throw the open utterance away."""
         self._work.put_nowait(None)
-        self._resampler = Resampler(self._rate, self._recognizer.sample_rate)
+        self._resampler.reset()
 
     async def close(self) -> None:
         """Stop; texts that are still owed are cancelled."""
@@ -193,10 +193,9 @@ class Transcriber:
                 if isinstance(work, asyncio.Future):
                     work.cancel()
                 raise
-            except Exception as error:  # noqa: BLE001 - whoever asked for the words gets it
+            except Exception as error:  # noqa: BLE001 - goes to whoever asked for the words
                 failure = error
             if isinstance(work, asyncio.Future) and failure is not None:
                 if not work.cancelled():
                     work.set_exception(failure)
-                self._recognizer.reset()
                 failure = None
