@@ -26,7 +26,6 @@ LAYERS = (
 
 UPWARD_IMPORTS: dict[tuple[str, str], str] = {
     ("providers/local.py", "simulator"): "the provider that runs its own server, on first use",
-    ("providers/local/provider.py", "simulator"): "the same, on first use",
 }
 """(file, part it imports) -> why this lazy import of a higher layer is right."""
 

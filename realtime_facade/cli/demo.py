@@ -13,6 +13,7 @@ from ..audio.wav import read_wav
 from ..config import RealtimeConfig
 from ..errors import RealtimeError
 from ..events import Event, SessionEnded, TranscriptDelta
+from ..providers.local import LocalProvider
 from ..session.session import Session
 from ..voice import RealtimeVoice
 from .show import LATENCIES, Show
@@ -88,9 +89,7 @@ async def run(
     """
     listener = Listener(RATE)
     voice = RealtimeVoice(
-        provider="local",
-        config=RealtimeConfig(tools=(get_weather, set_timer), provider_options={"wire": wire}),
-        sink=listener,
+        LocalProvider(wire=wire), RealtimeConfig(tools=(get_weather, set_timer)), sink=listener
     )
     microphone = Microphone(RATE)
     begun = time.monotonic()
