@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from ..commands import AnyCommand, SendToolResult, UpdateSession
@@ -55,10 +56,14 @@ class ToolCalls(Observer):
             case ToolCallRequest() if event.call_id not in self._running:
                 task = self._control.start(self._answer(event), f"tool {event.function_name}")
                 self._running[event.call_id] = task
+                task.add_done_callback(partial(self._forget, event.call_id))
             case ToolCallsCancelled():
                 for call_id in event.call_ids:
                     if call_id in self._running:
                         self._running[call_id].cancel()
+
+    def _forget(self, call_id: str, _: asyncio.Task[None]) -> None:
+        del self._running[call_id]
 
     async def _answer(self, call: ToolCallRequest) -> None:
         began = time.monotonic()
@@ -73,8 +78,6 @@ class ToolCalls(Observer):
         except Exception as error:
             logger.exception("tool %s failed", call.function_name)
             output, is_error = f"{call.function_name} failed: {error}", True
-        finally:
-            del self._running[call.call_id]
         self._control.execute(
             SendToolResult(
                 call_id=call.call_id,

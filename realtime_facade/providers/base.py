@@ -172,7 +172,7 @@ class Provider(ABC):
 
     @abstractmethod
     def explain_close(self, code: int | None, reason: str) -> RealtimeConnectionError:
-        """What a closed connection means: `{retryable, cause, advice}`. Code None: network failure."""
+        """What a closed connection means: `{retryable, cause, advice}`; None: network failure."""
 
     @abstractmethod
     def explain_refusal(self, status: int, body: bytes) -> RealtimeConnectionError:

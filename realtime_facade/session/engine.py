@@ -319,7 +319,11 @@ class Engine:
 
     def _child_done(self, task: asyncio.Task[None]) -> None:
         self._children.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if task.cancelled():
+            return
+        error = task.exception()
+        # Work that comes to its end just after the session did has nobody left to tell.
+        if error is not None and not isinstance(error, SessionClosed):
             logger.error("%s failed", task.get_name(), exc_info=error)
             self._publish(
                 ErrorOccurred(
