@@ -151,7 +151,7 @@ class Playback:
 
     def _estimate(self) -> int:
         since, start = self._anchor
-        return min(start + int((self._clock() - since) * self.rate), self._end)
+        return min(start + round((self._clock() - since) * self.rate), self._end)
 
     def _samples(self, ms: float) -> int:
-        return int(ms * self.rate / 1000)
+        return round(ms * self.rate / 1000)
