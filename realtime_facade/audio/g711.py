@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from .pcm import samples
 
 # ITU-T G.711 codes 14-bit (mu) and 13-bit (A) magnitudes as sign, 3 bits of segment and 4 bits of
-# position in it; every segment is twice as long as the one before. A value beyond the last bound
-# of its table cannot occur: mu-law clips at 8159 (before its bias), A-law reaches 4095 exactly.
+# position in it; the bounds are the segments' last magnitudes, each twice as far as the one before.
+# Mu-law adds its bias first and is clipped to stay within the last; A-law ends there by itself.
 _MU_BOUNDS = np.array([0x3F, 0x7F, 0xFF, 0x1FF, 0x3FF, 0x7FF, 0xFFF, 0x1FFF])
 _MU_BIAS = 33
-_MU_CLIP = 8159
+_MU_CLIP = 8158
 _A_BOUNDS = np.array([0x1F, 0x3F, 0x7F, 0xFF, 0x1FF, 0x3FF, 0x7FF, 0xFFF])
 # A-law inverts every other bit so that silence is not a long run of equal bits on the line.
 _A_TOGGLE = 0x55
