@@ -6,9 +6,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import pytest
 
 from realtime_facade.simulator.scenario import Scenario
-from realtime_facade.simulator.server import Simulator
+from realtime_facade.simulator.server import Simulator, Wire
 
-Simulated = Callable[[str | None], AbstractAsyncContextManager[None]]
+Simulated = Callable[[Wire | None], AbstractAsyncContextManager[None]]
 
 SCENARIO = Scenario.parse(
     """
@@ -32,11 +32,11 @@ SCENARIO = Scenario.parse(
 @pytest.fixture
 def simulated(monkeypatch: pytest.MonkeyPatch) -> Simulated:
     @asynccontextmanager
-    async def run(wire: str | None) -> AsyncIterator[None]:
+    async def run(wire: Wire | None) -> AsyncIterator[None]:
         if wire is None:
             yield
             return
-        async with Simulator(scenario=SCENARIO, wires=("openai", "gemini"), speed=0) as simulator:
+        async with Simulator(scenario=SCENARIO, wires=(wire,), speed=0) as simulator:
             if wire == "openai":
                 monkeypatch.setenv("OPENAI_API_KEY", "simulated")
                 monkeypatch.setenv("OPENAI_BASE_URL", simulator.openai_url)
