@@ -1,0 +1,176 @@
+"""When an answer may be asked for: one response at a time, one output for every tool call.
+
+The protocol refuses a second response while one is active, so requests wait here. Everything in
+this file is state and rules; frames and events are made by the codec.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ...commands import RequestResponse
+from ...errors import ConfigurationError
+
+
+@dataclass(slots=True)
+class Batch:
+    """The tool calls of one response."""
+
+    response_id: str
+    open: set[str] = field(default_factory=set)
+    """Calls without a result."""
+    respond: bool = False
+    """Whether a result so far wants the model to go on."""
+    response_done: bool = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether every call has its result and no further call can come."""
+        return self.response_done and not self.open
+
+
+class Turns:
+    """The active response, the requests that wait for its end, and the open tool calls."""
+
+    def __init__(self) -> None:
+        self.active: str | None = None
+        """Id of the response being generated; "" when only the provider knows it."""
+        self.requested = False
+        """A request was sent, and its response has not been created yet."""
+        self.sent = 0
+        """How many requests were sent."""
+        self._waiting: RequestResponse | None = None
+        self._in_flight: RequestResponse | None = None
+        self._floor: Literal["free", "user", "vad"] = "free"
+        self._batches: dict[str, Batch] = {}
+        self._calls: dict[str, Batch | None] = {}
+
+    def request(self, request: RequestResponse) -> None:
+        """Ask for a response; several that wait become one, with all their instructions."""
+        if self._waiting is None:
+            self._waiting = request
+            return
+        asked = dict.fromkeys(
+            r.instructions for r in (self._waiting, request) if r.instructions is not None
+        )
+        self._waiting = RequestResponse(instructions="\n\n".join(asked) if asked else None)
+
+    def next(self) -> RequestResponse | None:
+        """The request that may be sent now; it counts as sent."""
+        if self.requested or self.active is not None or self._floor != "free":
+            return None
+        request, self._waiting = self._waiting, None
+        if request is not None:
+            self._in_flight = request
+            self.requested = True
+            self.sent += 1
+        return request
+
+    @property
+    def quiet(self) -> bool:
+        """Whether no response is active, requested or waiting to be requested."""
+        return self.active is None and not self.requested and self._waiting is None
+
+    def speech_started(self) -> None:
+        """The user took the floor, and the provider's VAD will ask for the answer."""
+        self._floor = "user"
+
+    def speech_committed(self) -> None:
+        """The user's speech became an item; the VAD's response comes next."""
+        if self._floor == "user":
+            self._floor = "vad"
+
+    def speech_withdrawn(self) -> None:
+        """The speech was cleared or committed by hand: the VAD will not ask for an answer."""
+        if self._floor == "user":
+            self._floor = "free"
+
+    def vad_off(self) -> None:
+        """Nobody but the application asks for answers any more."""
+        self._floor = "free"
+
+    def created(self, response_id: str) -> None:
+        """A response began: ours if one was requested.
+
+        Otherwise the VAD's; it answers everything said so far, so a waiting request is dropped.
+        """
+        self.active = response_id
+        if self.requested:
+            self.requested = False
+        elif self._floor != "free":
+            self._floor = "free"
+            self._waiting = None
+
+    def done(self, response_id: str, *, cancelled: bool = False) -> bool:
+        """A response ended. True if no tool call of it is open.
+
+        A cancel overrides the wish to go on of results that came before it.
+        """
+        if self.active in (response_id, ""):
+            self.active = None
+            self._in_flight = None
+        batch = self._batches.get(response_id)
+        if batch is None:
+            return True
+        batch.response_done = True
+        batch.respond = batch.respond and not cancelled
+        return self._settle(batch)
+
+    def busy(self) -> None:
+        """A request was refused because a response is active: it waits for that one's end.
+
+        Where none was sent, the VAD's own was refused, and a plain one stands in for it.
+        """
+        self.request(self._in_flight or RequestResponse())
+        self.requested = False
+        self._floor = "free"
+        if self.active is None:
+            self.active = ""
+
+    def refused(self) -> bool:
+        """The provider failed to start a response. True if one was expected."""
+        expected = self.requested or self._floor == "vad"
+        self.requested = False
+        self._in_flight = None
+        if self._floor == "vad":
+            self._floor = "free"
+        return expected
+
+    def call(self, call_id: str, response_id: str) -> bool:
+        """Note a tool call. False if it is known already."""
+        if call_id in self._calls:
+            return False
+        batch = self._batches.setdefault(response_id, Batch(response_id))
+        batch.open.add(call_id)
+        self._calls[call_id] = batch
+        return True
+
+    def answer(self, call_id: str, respond: bool) -> Batch:
+        """Note the one result of a call; the last one of a batch asks for a response.
+
+        Raises:
+            ConfigurationError: If the call is unknown or has its result already; the model
+                must get exactly one.
+        """
+        batch = self._calls.get(call_id)
+        if batch is None:
+            known = call_id in self._calls
+            raise ConfigurationError(
+                f"tool call {call_id!r} "
+                + ("has its result already" if known else "was not made on this connection"),
+                code="tool_call_answered" if known else "tool_call_unknown",
+                cause="application",
+                advice="send one result for each ToolCallRequest of this connection",
+            )
+        self._calls[call_id] = None
+        batch.open.remove(call_id)
+        batch.respond = batch.respond or respond
+        self._settle(batch)
+        return batch
+
+    def _settle(self, batch: Batch) -> bool:
+        if not batch.closed:
+            return False
+        self._batches.pop(batch.response_id, None)
+        if batch.respond:
+            self.request(RequestResponse())
+        return True
