@@ -137,6 +137,10 @@ class TurnDetector:
             del self._audio[:surplus]
 
 
+class _Abandon:
+    pass
+
+
 class Transcriber:
     """Gives a recognizer its work in order, so that whoever hears never waits for it.
 
@@ -146,7 +150,7 @@ class Transcriber:
     def __init__(self, recognizer: Recognizer, input_rate: int) -> None:
         self._recognizer = recognizer
         self._resampler = Resampler(input_rate, recognizer.sample_rate)
-        self._work: asyncio.Queue[bytes | asyncio.Future[str] | None] = asyncio.Queue()
+        self._work: asyncio.Queue[bytes | asyncio.Future[str] | _Abandon | None] = asyncio.Queue()
         self._task = asyncio.create_task(self._run(), name="simulator-transcriber")
 
     def feed(self, pcm: bytes) -> None:
@@ -157,13 +161,21 @@ class Transcriber:
         """Close the utterance; its words come later. Fails with what the recognizer raised."""
         self._work.put_nowait(self._resampler.flush())
         words: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        # Whether anybody asks for the words is up to the session; a failure is not a leak.
+        words.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._work.put_nowait(words)
         return words
 
     def abandon(self) -> None:
         """Throw the open utterance away."""
-        self._work.put_nowait(None)
+        self._work.put_nowait(_Abandon())
         self._resampler.reset()
+
+    async def finish(self) -> None:
+        """Deliver the texts that are owed, then stop."""
+        self._work.put_nowait(None)
+        await self._task
+        await self._recognizer.close()
 
     async def close(self) -> None:
         """Stop; texts that are still owed are cancelled."""
@@ -183,8 +195,10 @@ class Transcriber:
             try:
                 if isinstance(work, bytes):
                     self._recognizer.feed(work)
-                elif work is None:
+                elif isinstance(work, _Abandon):
                     self._recognizer.reset()
+                elif work is None:
+                    return
                 elif failure is None:
                     text = await self._recognizer.finish()
                     if not work.cancelled():

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Literal, Protocol, Self
 
 from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
 
 from ..errors import ConfigurationError
 from .clock import Clock, Ids, SystemClock
@@ -133,9 +135,17 @@ class Simulator:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             if "openai" in self._wires:
-                from .openai import OpenAISession, check
+                from .openai import OpenAISession, check, choose_subprotocol
 
-                await self._listen(stack, "openai", 0, "ws://{}/v1", OpenAISession, check)
+                await self._listen(
+                    stack,
+                    "openai",
+                    0,
+                    "ws://{}/v1",
+                    OpenAISession,
+                    check,
+                    choose_subprotocol=choose_subprotocol,
+                )
             if "gemini" in self._wires:
                 await self._start_gemini(stack)
             self._stack = stack.pop_all()
@@ -167,6 +177,8 @@ class Simulator:
         check: Callable[[ServerConnection, Request], Response | None],
         *,
         tls: ssl.SSLContext | None = None,
+        choose_subprotocol: Callable[[ServerConnection, Sequence[Subprotocol]], Subprotocol | None]
+        | None = None,
     ) -> None:
         async def handle(connection: ServerConnection) -> None:
             self.sessions_started += 1
@@ -183,6 +195,7 @@ class Simulator:
                 self._port + offset if self._port else 0,
                 ssl=tls,
                 process_request=check,
+                select_subprotocol=choose_subprotocol,
                 # Audio messages do not shrink, and the real ones are not compressed either.
                 compression=None,
                 max_size=16 * 2**20,
@@ -219,8 +232,6 @@ class Simulator:
 
 def refusal(status: HTTPStatus, body: object) -> Response:
     """An HTTP answer with JSON instead of the WebSocket handshake."""
-    from websockets.datastructures import Headers
-
     data = json.dumps(body).encode()
     headers = Headers(
         {

@@ -1,8 +1,10 @@
 """Speaks a text the way the providers do: words a little ahead, audio faster than real time."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from ..audio.resample import Resampler
 from .clock import Clock
@@ -28,6 +30,16 @@ def tokens(text: str) -> list[str]:
     return _TOKEN.findall(text)
 
 
+@asynccontextmanager
+async def closing(speech: AsyncIterator[Any]) -> AsyncIterator[None]:
+    """End an interrupted iteration now, not when the garbage collector finds it."""
+    try:
+        yield
+    finally:
+        if isinstance(speech, AsyncGenerator):
+            await speech.aclose()
+
+
 async def generate(
     voice: Voice, text: str, *, clock: Clock, speed: float, chunk_ms: int, rate: int
 ) -> AsyncIterator[SpokenChunk]:
@@ -46,16 +58,18 @@ async def generate(
     sent_samples = 0
     sent_chars = 0
     start = clock.monotonic()
-    async for pcm, last in _pieces(voice, text, rate, size):
-        due = len(text) if last else (sent_samples / rate + _LEAD_S) * _CHARS_PER_SECOND
-        now = []
-        while words and sent_chars < due:
-            now.append(words.pop(0))
-            sent_chars += len(now[-1])
-        yield SpokenChunk(pcm, "".join(now))
-        sent_samples += len(pcm) // 2
-        if speed > 0:
-            await clock.sleep(start + sent_samples / rate / speed - clock.monotonic())
+    pieces = _pieces(voice, text, rate, size)
+    async with closing(pieces):
+        async for pcm, last in pieces:
+            due = len(text) if last else (sent_samples / rate + _LEAD_S) * _CHARS_PER_SECOND
+            now = []
+            while words and sent_chars < due:
+                now.append(words.pop(0))
+                sent_chars += len(now[-1])
+            yield SpokenChunk(pcm, "".join(now))
+            sent_samples += len(pcm) // 2
+            if speed > 0:
+                await clock.sleep(start + sent_samples / rate / speed - clock.monotonic())
     if words:  # A voice without a sound still has said it.
         yield SpokenChunk(b"", "".join(words))
 
@@ -66,11 +80,13 @@ async def _pieces(
     """Pieces of `size` bytes and whether this is the last one, which may be shorter."""
     resampler = Resampler(voice.sample_rate, rate)
     waiting = bytearray()
-    async for pcm in voice.speak(text):
-        waiting += resampler.push(pcm)
-        while len(waiting) > size:
-            yield bytes(waiting[:size]), False
-            del waiting[:size]
+    speech = voice.speak(text)
+    async with closing(speech):
+        async for pcm in speech:
+            waiting += resampler.push(pcm)
+            while len(waiting) > size:
+                yield bytes(waiting[:size]), False
+                del waiting[:size]
     waiting += resampler.flush()
     while len(waiting) > size:
         yield bytes(waiting[:size]), False
