@@ -73,12 +73,13 @@ def demo(
 ) -> None:
     """Hold a spoken conversation with the offline provider, and show what happens."""
     with _reported():
+        from ..providers.local import LocalProvider
         from . import demo as talk
         from .show import JsonShow, TextShow
 
         questions = talk.read_questions(input_) if input_ else talk.bundled_questions()
         show = JsonShow(_write) if json else TextShow(Console())
-        asyncio.run(talk.run(questions, wire=wire.value, out=out, show=show))
+        asyncio.run(talk.run(questions, LocalProvider(wire=wire.value), out=out, show=show))
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""Holds a spoken conversation with the offline provider, through the same code as a real one."""
+"""Holds a spoken conversation with a provider, question by question, and measures it."""
 
 import asyncio
 import time
@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from ..audio.resample import resample
 from ..audio.wav import read_wav
 from ..config import RealtimeConfig
 from ..errors import RealtimeError
 from ..events import Event, SessionEnded, TranscriptDelta
-from ..providers.local import LocalProvider
+from ..providers.base import Provider
 from ..session.session import Session
 from ..voice import RealtimeVoice
 from .show import LATENCIES, Show
@@ -24,8 +24,6 @@ RATE = 24_000
 ANSWER_TIMEOUT_S = 30.0
 CUT_IN_AFTER_S = 1.5
 """How much of an answer is heard before the last bundled question cuts in."""
-
-Wire = Literal["openai", "gemini"]
 
 
 def get_weather(city: str) -> str:
@@ -73,11 +71,7 @@ def _read(path: Path, *, cuts_in: bool) -> Question:
 
 
 async def run(
-    questions: Sequence[Question],
-    *,
-    wire: Wire,
-    out: Path | None,
-    show: Show,
+    questions: Sequence[Question], provider: Provider, *, out: Path | None, show: Show
 ) -> dict[str, Any]:
     """Ask the questions in real time and tell `show` what happens.
 
@@ -88,9 +82,7 @@ async def run(
         RealtimeError: If the provider falls silent or hangs up, or the recording cannot be written.
     """
     listener = Listener(RATE)
-    voice = RealtimeVoice(
-        LocalProvider(wire=wire), RealtimeConfig(tools=(get_weather, set_timer)), sink=listener
-    )
+    voice = RealtimeVoice(provider, RealtimeConfig(tools=(get_weather, set_timer)), sink=listener)
     microphone = Microphone(RATE)
     begun = time.monotonic()
     async with voice.connect() as session:
