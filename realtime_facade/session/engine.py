@@ -68,6 +68,7 @@ class Engine:
         self._transport = transport
         self._codec = codec
         self._observers = observers
+        self._listeners = [observer for observer in observers if observer.wants_audio]
         self._explain_close = explain_close
         self._release = release
         self._on_frame = on_frame
@@ -152,18 +153,18 @@ class Engine:
         self._apply(output)
 
     def send_audio(self, pcm: bytes) -> None:
-        """Queue audio at the profile's input rate; never waits, drops the oldest when too late."""
-        self.check_open()
+        """Queue audio at the profile's input rate; never waits, drops the oldest when too late.
+
+        The session must be open.
+        """
         command = AppendAudio(data=pcm)
         frames, events = self._codec.send(command)
-        for observer in self._observers:
+        for observer in self._listeners:
             observer.on_command(command)
         for frame in frames[:-1]:
-            self.outbox.put(frame)
+            self._send(frame)
         for frame in frames[-1:]:
-            dropped = self.outbox.put(frame, len(pcm) * 500 / self.profile.input_rate)
-            if dropped:
-                self.emit(AudioDropped(direction="input", duration_ms=dropped))
+            self._send(frame, len(pcm) * 500 / self.profile.input_rate)
         for event in events:
             self.emit(event)
 
@@ -193,7 +194,9 @@ class Engine:
                 self.playback.write(chunk.item_id, chunk.data)
             elif not chunk.is_final:
                 return
-            self._publish(chunk)
+            for observer in self._listeners:
+                observer.on_event(chunk)
+            self.dispatcher.publish(chunk)
             return
         if type(event) is TranscriptDelta and conversation.is_stale(event.response_id):
             return
@@ -239,9 +242,16 @@ class Engine:
 
     def _apply(self, output: Output) -> None:
         for frame in output.frames:
-            self.outbox.put(frame)
+            self._send(frame)
         for event in output.events:
             self.emit(event)
+
+    def _send(self, frame: Frame, audio_ms: float = 0.0) -> None:
+        if self.outbox.is_idle and self._transport.send_nowait(frame):
+            return
+        dropped = self.outbox.put(frame, audio_ms)
+        if dropped:
+            self.emit(AudioDropped(direction="input", duration_ms=dropped))
 
     def _cut(self, reason: Literal["speech", "request"], *, cancel: bool) -> None:
         cut = interrupt(

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from ..commands import AnyCommand
 from ..events import Event
@@ -26,6 +26,9 @@ class Control(Protocol):
 
 class Observer:
     """Base of all features. Both methods run inside the dispatch, so they must not block."""
+
+    wants_audio: ClassVar[bool] = False
+    """Whether it is told of `AppendAudio` and `AudioChunk` too: dozens of them every second."""
 
     def attach(self, control: Control) -> None:
         """Called once, before anything happens."""

@@ -22,6 +22,11 @@ class Outbox:
         self._senders: list[asyncio.Future[None]] = []
         self._idle: asyncio.Future[None] | None = None
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether the writer has sent everything and waits for more."""
+        return not self._frames and self._reader is not None and not self._reader.done()
+
     def put(self, frame: Frame, audio_ms: float = 0.0) -> float:
         """Add a frame; `audio_ms` > 0 marks it as audio.
 
@@ -62,7 +67,7 @@ class Outbox:
 
     async def drained(self) -> None:
         """Wait until the writer has taken everything and asks for more."""
-        while self._frames or self._reader is None or self._reader.done():
+        while not self.is_idle:
             self._idle = asyncio.get_running_loop().create_future()
             await self._idle
 

@@ -27,6 +27,12 @@ class Transport(Protocol):
             TransportClosed: If the connection is over.
         """
 
+    def send_nowait(self, frame: Frame) -> bool:
+        """Send one frame if that can be done without waiting; False if not, and nothing was sent.
+
+        Only while no `send` is under way. A closed connection is no error here: `receive` tells.
+        """
+
     async def receive(self) -> Frame:
         """The next frame. Cancel-safe: a cancelled call loses nothing.
 

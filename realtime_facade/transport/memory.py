@@ -30,6 +30,13 @@ class MemoryTransport:
             raise self._closed
         await self._peer._inbox.put(frame)
 
+    def send_nowait(self, frame: Frame) -> bool:
+        """Hand the frame over unless the other end is full."""
+        if self._closed is not None or self._peer._inbox.full():
+            return False
+        self._peer._inbox.put_nowait(frame)
+        return True
+
     async def receive(self) -> Frame:
         """The next frame from the other end."""
         if self._closed is not None and self._inbox.empty():

