@@ -127,17 +127,18 @@ class Conversation:
         )
 
     async def _ask_all(self, questions: Sequence[Question]) -> None:
-        # The order of the next two matters: a cut-in begins while the turn before still sounds.
         for number, question in enumerate(questions):
-            following = questions[number + 1] if number + 1 < len(questions) else None
             turn, spoken = await self._ask(question)
             await self._until(lambda: self._listener.first_heard is not None, question)
             self._measure(spoken)
-            if following is not None and following.cuts_in:
+            if any(following.cuts_in for following in questions[number + 1 : number + 2]):
                 await asyncio.sleep(CUT_IN_AFTER_S)
-                continue
-            await self._until(lambda turn=turn: turn.answered, question)
-            await asyncio.sleep(self._listener.pending_ms / 1000)
+            else:
+                await self._hear_out(turn, question)
+
+    async def _hear_out(self, turn: Turn, question: Question) -> None:
+        await self._until(lambda: turn.answered, question)
+        await asyncio.sleep(self._listener.pending_ms / 1000)
 
     async def _ask(self, question: Question) -> tuple[Turn, Spoken]:
         self._understood = None

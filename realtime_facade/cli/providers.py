@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from ..providers.base import Provider
 from ..providers.registry import available_providers, provider_class
@@ -22,12 +22,12 @@ def list_providers(*, as_json: bool, write: Callable[[str], None], console: Cons
         for row in rows:
             write(json.dumps(row))
         return
-    table = Table("Provider", "Key", "Models, default first", "Voices")
+    table = Table("Provider", "Key", Column("Models, default first", overflow="fold"), "Voices")
     for row in rows:
         table.add_row(
             row["name"],
             _key(row),
-            ", ".join(row["models"]) or "any",
+            "\n".join(row["models"]) or "any",
             ", ".join(row["voices"]) or "any",
         )
     console.print(table)

@@ -97,6 +97,8 @@ class Listener(Track):
         """See `AudioSink.clear`."""
         self.cut()
         self.silenced = self._clock()
+        # What was written since `expect` belonged to the answer that is cut now.
+        self.first_heard = None
 
     def played_ms(self) -> float:
         """See `AudioSink.played_ms`."""
