@@ -95,13 +95,8 @@ def test_profile_of_the_default_model():
     assert profile.ping_interval_s is None
     assert profile.emits_speech_events
     assert profile.supports_session_update
-    assert not (
-        profile.supports_truncation
-        or profile.supports_cancel
-        or profile.supports_speed
-        or profile.supports_semantic_vad
-        or profile.supports_text_output
-    )
+    absent = ("truncation", "cancel", "speed", "semantic_vad", "text_output")
+    assert not any(getattr(profile, f"supports_{name}") for name in absent)
 
 
 def test_profile_follows_the_family_and_the_turns():
