@@ -72,6 +72,21 @@ def _layer(part: str) -> int:
     return next(i for i, layer in enumerate(LAYERS) if part in layer)
 
 
+def test_relative_lazy_and_absolute_imports_are_all_seen(tmp_path, monkeypatch):
+    monkeypatch.setitem(globals(), "PACKAGE", tmp_path)
+    file = tmp_path / "audio" / "pcm.py"
+    file.parent.mkdir()
+    file.write_text(
+        "from ..session import engine\n"
+        "from . import wav\n"
+        "def later():\n"
+        "    import realtime_facade.cli.main\n"
+        "    import json\n"
+    )
+    seen = [(found.line, found.module) for found in _imports(file)]
+    assert seen[:3] == [(1, "session.engine"), (2, "audio.wav"), (4, "cli.main")]
+
+
 def test_every_part_has_a_layer():
     parts = {_name(file).split("/")[0].removesuffix(".py") for file in _sources()}
     assert parts - {"__init__", "__main__"} <= set().union(*LAYERS)
