@@ -7,8 +7,9 @@ import asyncio
 import logging
 import re
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from websockets.asyncio.server import ServerConnection
@@ -87,7 +88,7 @@ class GeminiSession:
     async def run(self) -> None:
         """Speak until the connection ends; leaves no task."""
         try:
-            await self._guard(self._converse())
+            await self._guard(self._converse)
         finally:
             await self._release()
 
@@ -126,7 +127,7 @@ class GeminiSession:
         if resumed_model != setup.model:
             raise Refusal(1011, _INTERNAL_ERROR)
         await self._model.meet_faults(0, 0)
-        self._spawn(self._keep_limit())
+        self._spawn(self._keep_limit)
         if setup.family.handles == "at once":
             await self._offer_handle()
 
@@ -151,7 +152,7 @@ class GeminiSession:
             raise invalid()
         if "activityStart" in realtime:
             self._ear.begin()
-            await self._user_begins()
+            await self._user_begins(heard=True)
         for blob in (realtime.child("audio"), *realtime.children("mediaChunks")[:1]):
             if blob is not None:
                 await self._audio(blob)
@@ -161,7 +162,7 @@ class GeminiSession:
             decode(video.text("data") or "", video.place("data"))
         text = realtime.text("text")
         if text is not None:
-            await self._user_begins()
+            await self._user_begins(heard=False)
             self._user_active = self._ear.active
             self._waiting.append((Message("user", text), None))
             self._go_on()
@@ -185,14 +186,14 @@ class GeminiSession:
         for event in found:
             if isinstance(event, Began):
                 await self._send_activity("ACTIVITY_START", event.at_ms)
-                await self._user_begins()
+                await self._user_begins(heard=True)
             else:
                 await self._user_ends(event)
 
-    async def _user_begins(self) -> None:
+    async def _user_begins(self, *, heard: bool) -> None:
         self._user_active = True
         if self._model.setup.interrupts:
-            await self._interrupt()
+            await self._interrupt(heard=heard)
 
     async def _user_ends(self, ended: Ended) -> None:
         setup = self._model.setup
@@ -303,7 +304,7 @@ class GeminiSession:
         self._remember()
         self._turn += 1
         self._answer = Answer(self._model, self._turn)
-        self._answering = self._spawn(self._run_answer(self._answer))
+        self._answering = self._spawn(partial(self._run_answer, self._answer))
 
     def _remember(self) -> None:
         for entry, audio_ms in self._waiting:
@@ -315,14 +316,18 @@ class GeminiSession:
         self._answering = None
         self._go_on()
 
-    async def _interrupt(self) -> None:
-        """Cut the answer short if any of it is still to be generated or to be heard."""
+    async def _interrupt(self, *, heard: bool = False) -> None:
+        """Cut the answer short if its turn is still open.
+
+        Speech (`heard`) also does it after the turn when some of it is still to be played, which
+        2.5 models end before that.
+        """
         task, self._answering = self._answering, None
         if task is not None:
             task.cancel()
             await asyncio.wait({task})
         answer, self._answer = self._answer, None
-        if answer is not None and not answer.is_over():
+        if answer is not None and not (answer.is_over() if heard else answer.complete):
             await answer.cut()
 
     async def _keep_limit(self) -> None:
@@ -345,16 +350,16 @@ class GeminiSession:
         if not any(self._faults.drops(name, self._turn) for name in names):
             await self._connection.send(render(message))
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _spawn(self, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
         task = asyncio.create_task(self._guard(work), name="simulated-gemini")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _guard(self, work: Callable[[], Awaitable[None]]) -> None:
         """Let a failure beside the reader end the connection, as one in the reader does."""
         try:
-            await work
+            await work()
         except ConnectionClosed:
             pass
         except Refusal as reason:

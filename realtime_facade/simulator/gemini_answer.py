@@ -143,7 +143,10 @@ class Answer:
             self._batch = None
             await self._model.send({"toolCallCancellation": {"ids": ids}})
         await self._model.send({"serverContent": {"interrupted": True}})
-        await self._complete({})
+        if self.complete:
+            await self._model.send({"serverContent": {"turnComplete": True}})
+        else:
+            await self._complete({})
         for _ in range(self._model.faults.late_deltas(self.turn) if self._last_audio else 0):
             await self._send_audio(self._last_audio, "")
 
