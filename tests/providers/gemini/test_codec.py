@@ -355,6 +355,13 @@ def test_usage_after_the_end_is_passed_on_and_not_the_next_answers(conversation)
     assert conversation.content(turnComplete=True)[-2].usage is None
 
 
+def test_usage_is_of_one_answer_only(conversation):
+    conversation.content(**speech())
+    conversation.receive(serverContent={"turnComplete": True}, usageMetadata=USAGE)
+    conversation.content(**speech())
+    assert conversation.content(turnComplete=True)[-2].usage is None
+
+
 def test_vertex_names_and_text_numbers_count_too(conversation):
     conversation.content(**speech())
     usage = {"promptTokenCount": "3", "candidatesTokenCount": 4}
@@ -454,6 +461,12 @@ def test_empty_turn_invents_no_response(conversation):
     assert conversation.content(interrupted=True) == []
     assert conversation.content(turnComplete=True) == [TurnEnded()]
     assert conversation.content(**speech())[0] == ResponseStarted(response_id="response-1")
+    assert conversation.content(turnComplete=True)[-2].status == "completed"
+
+
+def test_answer_without_an_end_of_the_empty_turn_before_it_is_not_cut(conversation):
+    conversation.content(interrupted=True)
+    conversation.content(**speech())
     assert conversation.content(turnComplete=True)[-2].status == "completed"
 
 
@@ -668,6 +681,8 @@ def test_result_of_a_cancelled_call_is_dropped(conversation):
         ToolCallsCancelled(call_ids=("fc_1",))
     ]
     assert conversation.send(result()) == []
+    with pytest.raises(ConfigurationError, match="not open"):
+        conversation.send(result())
 
 
 def test_cancelled_call_then_interruption_is_one_turn(conversation):
