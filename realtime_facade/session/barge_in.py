@@ -28,13 +28,14 @@ def interrupt(
         cancel: Ask the provider to stop generating. Never on the user's speech: a provider that
             detects speech has cancelled by itself, and a late cancel would hit the next answer.
     """
+    response = conversation.active_response
+    generating = response is not None and not conversation.is_stale(response)
+    if not generating and not playback.pending_ms:
+        return None
     texts = dict(conversation.transcripts)
     unfinished = sorted(conversation.unfinished)
     estimated = playback.estimated
     cuts = playback.cut()
-    response = conversation.active_response
-    if not cuts and (response is None or conversation.is_stale(response)):
-        return None
     conversation.cut()
     commands: list[AnyCommand] = []
     if cancel and response is not None and profile.supports_cancel:
