@@ -24,7 +24,7 @@ _BANDWIDTHS_HZ = np.array([[80.0], [110.0], [160.0]])
 _GAINS = np.array([[1.0], [0.55], [0.3]])
 _HIGHEST_HZ = 3_800.0
 _PEAK = 12_000.0
-_PAUSES = {",": 2, ";": 3, ":": 3, ".": 5, "!": 5, "?": 5}
+_PAUSES = {",": 1, ";": 2, ":": 2, ".": 3, "!": 3, "?": 3}
 """Extra silence after a mark, in characters' time."""
 
 _Samples = npt.NDArray[np.float64]
