@@ -84,6 +84,7 @@ async def run(
     listener = Listener(RATE)
     voice = RealtimeVoice(provider, RealtimeConfig(tools=(get_weather, set_timer)), sink=listener)
     microphone = Microphone(RATE)
+    show.note(f"Asking {', '.join(question.name for question in questions)}, in real time.")
     begun = time.monotonic()
     async with voice.connect() as session:
         talk = Conversation(session, microphone, listener, show)
