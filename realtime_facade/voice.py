@@ -284,6 +284,9 @@ class RealtimeVoice:
         except SessionClosed:
             pass  # the stream of events says why it ended
         finally:
+            if inspect.isasyncgen(audio):
+                # Leaving an `async for` does not close its generator; a microphone would stay open.
+                await audio.aclose()
             await session.close()
 
     async def _open(self, dispatcher: Dispatcher) -> Session:
