@@ -48,7 +48,9 @@ class Client:
         await self.connection.send(json.dumps(message))
 
     async def receive(self) -> dict[str, Any]:
-        frame = await asyncio.wait_for(self.connection.recv(), 10)
+        # Not wait_for: on Python 3.11 it can swallow the cancellation that ends `quiet`.
+        async with asyncio.timeout(10):
+            frame = await self.connection.recv()
         assert isinstance(frame, bytes), "the service sends binary frames"
         message: dict[str, Any] = json.loads(frame)
         self.seen.append(message)

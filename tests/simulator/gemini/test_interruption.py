@@ -1,8 +1,11 @@
 """What the user's activity does to an answer, judged by when the answer would be heard."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
+
+from realtime_facade.simulator.clock import ScaledClock
 
 LONG = """
 [[turns]]
@@ -32,7 +35,7 @@ def audio_messages(messages):
 
 @pytest.mark.parametrize("family", ["2.5-native", "3.1", "3.8", "3.8-extended-thinking"])
 async def test_speech_during_generation_cuts_it_short(rig, speech, family):
-    client = await (await rig.start(LONG, speed=2)).connect(family)
+    client = await (await rig.start(LONG, speed=1)).connect(family)
     await client.write("go")
     await client.until("modelTurn")
 
@@ -51,7 +54,7 @@ async def test_speech_during_generation_cuts_it_short(rig, speech, family):
 
 
 async def test_no_audio_of_the_old_answer_follows_the_interruption(rig, speech):
-    client = await (await rig.start(LONG, speed=2)).connect("3.8")
+    client = await (await rig.start(LONG, speed=1)).connect("3.8")
     await client.write("go")
     await client.until("modelTurn")
     await client.speak(await speech(silence_ms=0))
@@ -60,7 +63,7 @@ async def test_no_audio_of_the_old_answer_follows_the_interruption(rig, speech):
 
 
 async def test_speech_after_generation_still_interrupts_what_is_not_yet_heard(rig, speech):
-    client = await (await rig.start(LONG, speed=0)).connect("3.8")
+    client = await (await rig.start(LONG, speed=0, clock=ScaledClock(4))).connect("3.8")
     await client.write("go")
     await client.until("generationComplete")
     await client.speak(await speech())
@@ -69,7 +72,7 @@ async def test_speech_after_generation_still_interrupts_what_is_not_yet_heard(ri
 
 
 async def test_2_5_has_ended_the_turn_by_then_and_sends_an_empty_pair(rig, speech):
-    client = await (await rig.start(LONG, speed=0)).connect("2.5-native")
+    client = await (await rig.start(LONG, speed=0, clock=ScaledClock(4))).connect("2.5-native")
     await client.write("go")
     await client.until("turnComplete")
     await client.speak(await speech())
@@ -80,17 +83,17 @@ async def test_2_5_has_ended_the_turn_by_then_and_sends_an_empty_pair(rig, speec
 
 @pytest.mark.parametrize("family", ["2.5-native", "3.8"])
 async def test_speech_after_the_answer_was_heard_interrupts_nothing(rig, speech, family):
-    client = await (await rig.start(LONG, speed=0)).connect(family)
+    client = await (await rig.start(LONG, speed=0, clock=ScaledClock(4))).connect(family)
     await client.write("go")
     await client.until("turnComplete")
-    await rig.simulator._clock.sleep(6)
+    await rig.simulator._clock.sleep(6.5)
     await client.speak(await speech())
     await client.until("turnComplete")
     assert "interrupted" not in client.named
 
 
 async def test_writing_after_the_turn_interrupts_nothing_but_during_it_does(rig):
-    await rig.start(LONG, speed=0)
+    await rig.start(LONG, speed=0, clock=ScaledClock(4))
     done = await rig.connect("2.5-native")
     await done.write("go")
     await done.until("turnComplete")
@@ -114,11 +117,9 @@ async def test_the_history_keeps_what_was_sent(rig, speech):
             conversations.append(list(conversation))
             return await original(conversation, tools, instructions)
 
-    await rig.start(LONG, speed=2)
+    await rig.start(LONG, speed=1)
     parts = rig.simulator._scenario.parts()
     original = parts.mind().answer
-    from dataclasses import replace
-
     rig.simulator._parts = replace(parts, mind=Mind)
     client = await rig.connect("3.8")
     await client.write("go")
@@ -155,7 +156,7 @@ async def test_without_interruption_the_new_turn_waits_for_the_old_one(rig, spee
 
 
 async def test_a_manual_start_interrupts_too(rig, speech):
-    client = await (await rig.start(LONG, speed=2)).connect(
+    client = await (await rig.start(LONG, speed=1)).connect(
         "2.5-native", realtimeInputConfig={"automaticActivityDetection": {"disabled": True}}
     )
     await client.write("go")
@@ -189,7 +190,7 @@ async def test_speech_during_a_blocking_call_cancels_it(rig, speech, family):
 
 
 async def test_a_non_blocking_call_survives_the_interruption(rig, speech):
-    client = await (await rig.start(CALL, speed=2)).connect(
+    client = await (await rig.start(CALL, speed=1)).connect(
         "3.8", tools=rig.tools(rig.function("weather"))
     )
     await client.write("go")

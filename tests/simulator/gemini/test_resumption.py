@@ -1,6 +1,7 @@
 """Handles, the connection's limit, and what goes wrong on purpose."""
 
 import asyncio
+import base64
 
 import pytest
 
@@ -100,7 +101,6 @@ def test_handles_are_bounded():
 
 async def test_the_service_says_goodbye_before_it_hangs_up(rig):
     client = await (await rig.start(HELLO, clock=ScaledClock(2_000))).connect("3.8")
-    assert "goAway" not in client.named
     code, reason = await client.closing()
     assert {"goAway": {"timeLeft": "60s"}} in client.seen
     assert code == 1008
@@ -138,7 +138,7 @@ async def test_a_fault_breaks_the_connection(rig, fault):
 
 
 async def test_faults_drop_and_stall_messages(rig):
-    faults = [DropFault(turn=0, message="setupComplete"), StallFault(turn=1, seconds=3)]
+    faults = [DropFault(turn=0, message="setupComplete"), StallFault(turn=1, seconds=8)]
     await rig.start(HELLO, faults=faults)
     client = await rig.dial()
     await client.send(setup=rig.setup("2.5-native"))
@@ -149,8 +149,6 @@ async def test_faults_drop_and_stall_messages(rig):
 
 
 async def test_faults_cut_audio_oddly_and_send_it_late(rig):
-    import base64
-
     faults = [OddChunksFault(turn=1), LateDeltasFault(turn=1, count=2)]
     client = await (await rig.start(HELLO, faults=faults, speed=2)).connect("3.8")
     await client.write("hi")

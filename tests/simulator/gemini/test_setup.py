@@ -1,6 +1,7 @@
 """What is refused: on the doorstep, in the setup, and later; always in the service's words."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from websockets.exceptions import InvalidStatus
@@ -276,8 +277,6 @@ async def test_harmless_requests_do_not(rig, family, message):
 
 
 async def test_a_broken_part_is_the_service_s_fault_and_is_logged(rig, caplog):
-    from dataclasses import replace
-
     class Mind:
         async def answer(self, conversation, tools, instructions):
             raise ValueError("no idea")

@@ -2,6 +2,8 @@
 
 import pytest
 
+from realtime_facade.simulator import gemini_door
+
 ONE = """
 [[turns]]
 steps = [
@@ -196,8 +198,6 @@ async def test_an_error_reaches_the_mind_like_an_output(rig):
 
 
 async def test_audio_during_a_blocking_call_is_refused_by_a_strict_service(rig, speech):
-    from realtime_facade.simulator import gemini_door
-
     await rig.start(ONE)
     strict = gemini_door.GeminiService(strict_tools=True)
     gemini_door._SERVICES[rig.simulator._ids] = strict
