@@ -1,6 +1,7 @@
 """Follows one conversation with Gemini: what is open, what was cut, and when a turn is over."""
 
 from collections.abc import Iterable
+from typing import Literal
 
 from ...events import (
     ErrorOccurred,
@@ -38,8 +39,9 @@ class Conversation:
         self._answers = Answers()
         self._turn = ""
         """The newest response of a turn that is not over."""
-        self._interrupted = False
-        """The turnComplete that comes next is that of a cut turn."""
+        self._cut: Literal["", "answer", "playback"] = ""
+        """What was interrupted: the turnComplete that comes next is that of a cut answer, or it
+        belongs to no turn, because what was cut was only being played."""
         self._audible = ""
         """The newest response, until it is cut: the listener may still be hearing it."""
 
@@ -96,7 +98,7 @@ class Conversation:
 
     def interrupt(self, events: list[Event]) -> None:
         """Input cut the model short."""
-        self._interrupted = True
+        self._cut = "answer" if self._turn or not self._audible else "playback"
         self.user.settle()
         events += self._answers.close_item()
         if self._audible:
@@ -116,14 +118,14 @@ class Conversation:
         Returns:
             Whether the turn is over; `end` closes it.
         """
-        if not self._interrupted:
+        if not self._cut:
             # After an interruption the open utterance is the one that interrupted: it goes on.
             events += self.user.close()
         self.user.settle()
         if reason == "TURN_COMPLETE_REASON_UNSPECIFIED":
             reason = None
         answered = self.answering
-        outcome = _outcome(reason, self._interrupted)
+        outcome = _outcome(reason, interrupted=bool(self._cut))
         if answered:
             events += self._answers.close_item()
             events.append(
@@ -139,10 +141,11 @@ class Conversation:
             outcome == "incomplete" and not answered and reason != "NEED_MORE_INPUT"
         ):
             events.append(_failure(outcome, reason))
+        told_before = self._cut == "playback"
         self.usage = None
-        self._interrupted = False
+        self._cut = ""
         # Any status but IDLE means that the model goes on by itself, as the SDK reads it.
-        return not self.calls and status in (None, "IDLE")
+        return not told_before and not self.calls and status in (None, "IDLE")
 
     def end(self) -> str:
         """The turn is over. Returns the id of its last response, "" if there was none."""
@@ -158,10 +161,10 @@ class Conversation:
         events.append(started)
         self._audible = started.response_id
         self._turn = started.response_id
-        self._interrupted = False
+        self._cut = ""
 
 
-def _outcome(reason: str | None, interrupted: bool) -> ResponseStatus:
+def _outcome(reason: str | None, *, interrupted: bool) -> ResponseStatus:
     if interrupted:
         return "cancelled"
     if reason is None:

@@ -474,8 +474,10 @@ def test_interruption_after_the_turn_still_stops_its_playback_once(conversation)
     conversation.content(**speech())
     conversation.content(turnComplete=True)
     assert conversation.content(interrupted=True) == [OutputCancelled(response_id="response-1")]
-    assert conversation.content(turnComplete=True) == [TurnEnded()]
+    # The end of that turn was told before.
+    assert conversation.content(turnComplete=True) == []
     assert conversation.content(interrupted=True) == []
+    assert conversation.content(turnComplete=True) == [TurnEnded()]
 
 
 # The user
