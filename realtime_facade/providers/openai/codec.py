@@ -161,13 +161,9 @@ class OpenAICodec:
         return Output((_item_frame(item), *self._requests()))
 
     def _cancel(self, response_id: str | None) -> Output:
-        # A cancel without an id that comes late hits the next answer, so the id is given where
-        # known, and nothing is sent where nothing runs.
-        if target := response_id or self._turns.active:
-            return _frame("response.cancel", response_id=target)
-        if self._turns.requested or self._turns.active is not None:
-            return _frame("response.cancel")
-        return NOTHING
+        # Without an id, a cancel that comes late would hit the next answer.
+        target = response_id or self._turns.active
+        return _frame("response.cancel", **({"response_id": target} if target else {}))
 
     def _answer_call(self, call_id: str, output: str, respond: bool) -> Output:
         batch = self._turns.answer(call_id, respond)
@@ -328,9 +324,11 @@ class OpenAICodec:
                 usage=None if response.usage is None else _usage(response.usage),
             )
         )
-        calls_answered = self._turns.done(response.id, cancelled=status == "cancelled")
+        cancelled = status == "cancelled"
+        calls_answered = self._turns.done(response.id, cancelled=cancelled)
         frames = self._requests()
-        if calls_answered and self._turns.quiet:
+        # What was queued behind a cancelled answer is another turn, behind a complete one the same.
+        if calls_answered and (cancelled or self._turns.quiet):
             events.append(TurnEnded(response_id=response.id))
         return Output(frames, tuple(events))
 

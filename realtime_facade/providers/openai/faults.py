@@ -130,7 +130,7 @@ _BY_STATUS: dict[int, Meaning] = {
 }
 
 # A refusal of a key repeats a part of it.
-_KEY = re.compile(r"\b[a-z]k-[\w*.-]{4,}|\bek_[\w*.-]{4,}|\bBearer\s+\S+", re.IGNORECASE)
+_KEY = re.compile(r"\bsk-[\w*.-]{4,}|\bek_[\w*.-]{4,}|\bBearer\s+\S+", re.IGNORECASE)
 
 
 def clean(text: str | None) -> str:

@@ -92,7 +92,7 @@ class OpenAIProvider(Provider):
     @property
     def is_compatible_server(self) -> bool:
         """Whether the URL leads elsewhere than to OpenAI, its regional hosts included."""
-        host = _split(self.url).hostname or ""
+        host = _split(self.url, self.name).hostname or ""
         return host != "api.openai.com" and not host.endswith(".api.openai.com")
 
     def profile(self, config: RealtimeConfig) -> Profile:
@@ -142,11 +142,12 @@ class OpenAIProvider(Provider):
         Raises:
             ConfigurationError: If there is no key, or the base URL is not one.
         """
-        parts = _split(self.url)
+        parts = _split(self.url, self.name)
         path = parts.path.rstrip("/")
         if not path.endswith("/realtime"):
             path += "/realtime"
-        query = urlencode([*parse_qsl(parts.query), ("model", profile.model)])
+        extra = [pair for pair in parse_qsl(parts.query, True) if pair[0] != "model"]
+        query = urlencode([*extra, ("model", profile.model)])
         url = urlunsplit((_SCHEMES[parts.scheme], parts.netloc, path, query, ""))
         headers = self._authorization()
         for header, variable in (
@@ -204,7 +205,7 @@ def _current(model: str) -> str:
     return model
 
 
-def _split(url: str) -> SplitResult:
+def _split(url: str, provider: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         dialable = parts.scheme in _SCHEMES and parts.hostname and parts.port != 0
@@ -213,13 +214,13 @@ def _split(url: str) -> SplitResult:
     if not dialable:
         raise ConfigurationError(
             "the base URL is not an address that can be dialled",
-            provider=OpenAIProvider.name,
+            provider=provider,
             advice="give one such as https://host/v1 (http, https, ws or wss)",
         )
     if parts.username or parts.password:
         raise ConfigurationError(
             "the base URL holds credentials, and URLs are logged",
-            provider=OpenAIProvider.name,
+            provider=provider,
             advice="pass the key as api_key=",
         )
     return parts

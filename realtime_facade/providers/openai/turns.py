@@ -46,12 +46,8 @@ class Turns:
 
     def request(self, request: RequestResponse) -> None:
         """Ask for a response; several that wait become one, with all their instructions."""
-        if self._waiting is None:
-            self._waiting = request
-            return
-        asked = dict.fromkeys(
-            r.instructions for r in (self._waiting, request) if r.instructions is not None
-        )
+        earlier = self._waiting.instructions if self._waiting else None
+        asked = [text for text in (earlier, request.instructions) if text is not None]
         self._waiting = RequestResponse(instructions="\n\n".join(asked) if asked else None)
 
     def next(self) -> RequestResponse | None:

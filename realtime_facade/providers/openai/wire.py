@@ -250,6 +250,7 @@ def parse(frame: Frame) -> Message:
         data = parse_object(frame)
         if isinstance(data["type"], str):
             return Unknown(data["type"], data)
+        raise ProtocolError("malformed frame: its type is not text")
     place = ".".join(str(step) for step in first["loc"]) or "frame"
     raise ProtocolError(f"malformed {place}: {first['msg'][:200]}")
 
