@@ -9,7 +9,7 @@ import tomllib
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -20,6 +20,7 @@ from pydantic import (
     ValidationError,
     field_validator,
 )
+from pydantic_core import ErrorDetails
 
 from ..errors import ConfigurationError
 from ..tools.definition import ToolDefinition
@@ -200,11 +201,46 @@ def _fill(text: str, values: dict[str, str]) -> str:
     return re.sub(r"\{(?:output|heard)\}", lambda match: values[match[0]], text)
 
 
-def _problem(detail: Any) -> str:
-    place = "".join(
-        f" {part + 1}" if isinstance(part, int) else f"{', ' if index else ''}{part}"
-        for index, part in enumerate(detail["loc"])
-        if part not in ("say", "call") or index + 1 == len(detail["loc"])
-    )
-    given = json.dumps(detail["input"], default=str)
-    return f"{place or 'the file'}: {detail['msg']}, not {given[:80]}"
+def _problem(detail: ErrorDetails) -> str:
+    """Where it is, as a person counts, what is wrong, and what would be right."""
+    loc = detail["loc"]
+    place = _place(loc)
+    given = json.dumps(detail["input"], default=str)[:80]
+    match detail["type"]:
+        case "extra_forbidden":
+            allowed = ", ".join(_table(loc).model_fields)
+            return f"{place}: there is no such key; possible are {allowed}"
+        case "union_tag_not_found" | "union_tag_invalid":
+            return f"{place}: 'kind' must be one of {', '.join(_FAULTS)}, in {given}"
+        case "tuple_type":
+            return f"{place}: write a list or [[{place}]] tables, not {given}"
+        case _:
+            message = detail["msg"].removeprefix("Value error, ")
+            return f"{place}: {message}, not {given}"
+
+
+_FAULTS: dict[str, type[BaseModel]] = {
+    kind.model_fields["kind"].default: kind for kind in get_args(get_args(AnyFault)[0])
+}
+_STEPS: dict[str, type[BaseModel]] = {"say": SayStep, "call": CallStep}
+
+
+def _place(loc: tuple[int | str, ...]) -> str:
+    words: list[str] = []
+    for index, part in enumerate(loc):
+        if isinstance(part, int):
+            words[-1] += f" {part + 1}"
+        # Behind the number of a step or a fault pydantic names its kind, which is no key.
+        elif not (index >= 2 and loc[index - 2] in ("steps", "faults")):
+            words.append(part)
+    return ", ".join(words)
+
+
+def _table(loc: tuple[int | str, ...]) -> type[BaseModel]:
+    """The table that a wrong key was put in."""
+    holder = loc[:-1]
+    if "steps" in holder:
+        return _STEPS[str(holder[-1])]
+    if "turns" in holder:
+        return Turn
+    return _FAULTS[str(holder[-1])] if holder else Scenario
