@@ -32,12 +32,17 @@ if TYPE_CHECKING:
         AudioChunk,
         AudioDropped,
         ConfigWarning,
+        EchoMeasured,
         ErrorOccurred,
         Event,
         HeardItem,
+        InactivityCountdown,
+        InactivityTimedOut,
         InputCommitted,
         Interrupted,
         OutputCancelled,
+        PlaybackHeld,
+        PlaybackResumed,
         RawEvent,
         ResponseDone,
         ResponseStarted,
@@ -78,8 +83,8 @@ _HOME = {
         "RealtimeConnectionError RealtimeError SessionClosed ToolFailed"
     ),
     "events": (
-        "AnyEvent AudioChunk AudioDropped ConfigWarning ErrorOccurred Event HeardItem "
-        "InputCommitted Interrupted OutputCancelled RawEvent ResponseDone ResponseStarted "
+        "AnyEvent AudioChunk AudioDropped ConfigWarning EchoMeasured ErrorOccurred Event HeardItem "
+        "InactivityCountdown InactivityTimedOut InputCommitted Interrupted OutputCancelled PlaybackHeld PlaybackResumed RawEvent ResponseDone ResponseStarted "
         "SessionEnded SessionExpiring SessionResumable SessionStarted SessionUpdated "
         "SpeechStarted SpeechStopped ThoughtDelta TokenCounts ToolCallCompleted ToolCallRequest "
         "ToolCallsCancelled TranscriptDelta TurnEnded Usage"
@@ -107,6 +112,7 @@ __all__ = [
     "ConfigurationError",
     "ConversationHistory",
     "ConversationTurn",
+    "EchoMeasured",
     "Endpoint",
     "ErrorOccurred",
     "Event",
@@ -114,6 +120,8 @@ __all__ = [
     "GeminiProvider",
     "GeminiRealtimeProvider",
     "HeardItem",
+    "InactivityCountdown",
+    "InactivityTimedOut",
     "InputCommitted",
     "Interrupted",
     "LocalProvider",
@@ -124,6 +132,8 @@ __all__ = [
     "OutputCancelled",
     "Phase",
     "Playback",
+    "PlaybackHeld",
+    "PlaybackResumed",
     "Profile",
     "ProtocolError",
     "Provider",

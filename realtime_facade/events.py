@@ -212,6 +212,42 @@ class Interrupted(Event):
     """True when no sink reported its position, so `heard_ms` follows the wall clock."""
 
 
+class PlaybackHeld(Event):
+    """Playback paused at a sample, because the user may be about to speak."""
+
+    type: Literal["playback_held"] = "playback_held"
+
+
+class PlaybackResumed(Event):
+    """It was no speech: playback went on from the sample where it was held."""
+
+    type: Literal["playback_resumed"] = "playback_resumed"
+    held_ms: float
+
+
+class EchoMeasured(Event):
+    """How well the assistant's own voice is kept out of the microphone."""
+
+    type: Literal["echo_measured"] = "echo_measured"
+    erle_db: float
+    """Echo return loss enhancement: 10 dB and more let a person cut in."""
+    half_duplex: bool = False
+    """True while the microphone is shut during playback because cancellation is too weak."""
+
+
+class InactivityCountdown(Event):
+    """Nobody has spoken for long; the session ends in so many seconds: 5, 4, 3, 2, 1."""
+
+    type: Literal["inactivity_countdown"] = "inactivity_countdown"
+    remaining_seconds: int
+
+
+class InactivityTimedOut(Event):
+    """Nobody spoke; the session ends now."""
+
+    type: Literal["inactivity_timed_out"] = "inactivity_timed_out"
+
+
 class SessionStarted(Event):
     """The provider has accepted the configuration; audio may flow."""
 
@@ -337,6 +373,11 @@ AnyEvent = Annotated[
     | ResponseDone
     | TurnEnded
     | Interrupted
+    | PlaybackHeld
+    | PlaybackResumed
+    | EchoMeasured
+    | InactivityCountdown
+    | InactivityTimedOut
     | SessionStarted
     | SessionUpdated
     | SessionExpiring

@@ -90,6 +90,10 @@ class Dispatcher:
         """Whether anybody would get an event of this type."""
         return any(issubclass(kind, s.kinds) for s in self._subscriptions)
 
+    def owns(self, task: asyncio.Task[Any] | None) -> bool:
+        """Whether a handler runs in this task."""
+        return task in self._workers
+
     def drop_audio(self) -> None:
         """Forget audio that waits for slow readers: it became stale."""
         for subscription in self._subscriptions:
@@ -99,7 +103,7 @@ class Dispatcher:
         """Let handlers finish what is queued, at most `grace_s`, then cancel them."""
         for subscription in list(self._subscriptions):
             self.unsubscribe(subscription)
-        workers = self._workers.keys() - {asyncio.current_task()}
+        workers = set(self._workers)
         if not workers:
             return
         _, late = await asyncio.wait(workers, timeout=grace_s)

@@ -32,7 +32,7 @@ from .barge_in import interrupt
 from .dispatch import Dispatcher
 from .observer import Observer
 from .outbox import Outbox
-from .state import Conversation, answers_speech
+from .state import Conversation, Phase, answers_speech
 
 logger = logging.getLogger("realtime_facade")
 
@@ -54,9 +54,9 @@ class Engine:
         release: Callable[[], Awaitable[None]],
         on_frame: Callable[[Frame], None] | None = None,
     ) -> None:
-        self.profile = profile
-        self.config = config
-        self.playback = playback
+        self._profile = profile
+        self._config = config
+        self._playback = playback
         self.dispatcher = dispatcher
         self.outbox = Outbox()
         self.conversation = Conversation(answers_speech=answers_speech(config))
@@ -78,7 +78,27 @@ class Engine:
         self._reader: asyncio.Task[None] | None = None
         self._writer: asyncio.Task[None] | None = None
         self._fatal: RealtimeError | None = None
-        self._closing = False
+        self._closing: asyncio.Task[None] | None = None
+
+    @property
+    def config(self) -> RealtimeConfig:
+        """The configuration in force."""
+        return self._config
+
+    @property
+    def profile(self) -> Profile:
+        """What the provider can do."""
+        return self._profile
+
+    @property
+    def playback(self) -> Playback:
+        """What was heard."""
+        return self._playback
+
+    @property
+    def phase(self) -> Phase:
+        """Whose turn it is."""
+        return self.conversation.phase
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -97,24 +117,33 @@ class Engine:
         self._writer = asyncio.create_task(self._write(), name="realtime writer")
         return await self._started
 
-    async def close(self) -> None:
-        """End the session politely and wait until nothing of it runs. Idempotent."""
-        if not self._closing:
-            self._closing = True
-            if self.ended is None and self._writer is not None:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self.outbox.drained(), 1.0)
-            await self._transport.close()
-            self._end(SessionEnded(requested=True, reason="closed by this side"), None)
-            await self._stop_tasks()
-            await self.dispatcher.close()
-            await self._release()
-        else:
-            await self.finished.wait()
+    async def close(self, reason: str = "closed by this side") -> None:
+        """End the session politely and wait until nothing of it runs. Idempotent.
+
+        From inside the session, as in a handler or a tool, it does not wait for itself.
+        """
+        self.hang_up(reason)
+        assert self._closing is not None  # noqa: S101 - `hang_up` made it
+        caller = asyncio.current_task()
+        if caller not in self._children and not self.dispatcher.owns(caller):
+            # Shielded: a closer that is cancelled must not leave the session half closed.
+            await asyncio.shield(self._closing)
+
+    async def _close(self, reason: str) -> None:
+        if self.ended is None and self._writer is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.outbox.drained(), 1.0)
+        await self._transport.close()
+        self._end(SessionEnded(requested=True, reason=reason), None)
+        await self._stop_tasks()
+        if self._reader is not None:
+            for observer in self._observers:
+                await observer.finish()
+        await self.dispatcher.close()
+        await self._release()
 
     async def _stop_tasks(self) -> None:
         tasks = {t for t in (self._reader, self._writer, *self._children) if t is not None}
-        tasks.discard(asyncio.current_task())
         for task in tasks:
             task.cancel()
         if tasks:
@@ -145,7 +174,7 @@ class Engine:
         self.check_open()
         output = self._codec.send(command)
         if isinstance(command, UpdateSession):
-            self.config = command.config
+            self._config = command.config
             self.conversation.answers_speech = answers_speech(command.config)
         self.conversation.on_command(command)
         for observer in self._observers:
@@ -164,7 +193,7 @@ class Engine:
         for frame in frames[:-1]:
             self._send(frame)
         for frame in frames[-1:]:
-            self._send(frame, len(pcm) * 500 / self.profile.input_rate)
+            self._send(frame, len(pcm) * 500 / self._profile.input_rate)
         for event in events:
             self.emit(event)
 
@@ -191,7 +220,7 @@ class Engine:
                 return
             chunk = self._at_output_rate(event)
             if chunk.data:
-                self.playback.write(chunk.item_id, chunk.data)
+                self._playback.write(chunk.item_id, chunk.data)
             elif not chunk.is_final:
                 return
             for observer in self._listeners:
@@ -202,7 +231,7 @@ class Engine:
             return
         conversation.on_event(event)
         match event:
-            case SpeechStarted() if self.config.interrupt_response:
+            case SpeechStarted() if self._config.interrupt_response:
                 self._cut("speech", cancel=False)
             case OutputCancelled():
                 self._cut(event.reason, cancel=False)
@@ -233,6 +262,11 @@ class Engine:
 
         return self.start(wait(), "timer")
 
+    def hang_up(self, reason: str) -> None:
+        """End the session soon, as if the application had closed it."""
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close(reason), name="realtime closing")
+
     # -- inside -------------------------------------------------------------------------------
 
     def _publish(self, event: Event) -> None:
@@ -255,7 +289,7 @@ class Engine:
 
     def _cut(self, reason: Literal["speech", "request"], *, cancel: bool) -> None:
         cut = interrupt(
-            self.playback, self.conversation, self.profile, reason=reason, cancel=cancel
+            self._playback, self.conversation, self._profile, reason=reason, cancel=cancel
         )
         if cut is None:
             return
@@ -268,7 +302,7 @@ class Engine:
             self._publish(event)
 
     def _at_output_rate(self, chunk: AudioChunk) -> AudioChunk:
-        rate = self.config.output_rate
+        rate = self._config.output_rate
         if chunk.sample_rate == rate:
             return chunk
         resampler = self._resamplers.get(chunk.item_id)
@@ -299,7 +333,7 @@ class Engine:
                 else:
                     self._apply(output)
         except TransportClosed as closed:
-            if not self._closing:
+            if self._closing is None:
                 self._lost(self._explain_close(closed.code, closed.reason), closed)
         except Exception as error:
             logger.exception("the session failed")
@@ -320,6 +354,7 @@ class Engine:
             ),
             reason,
         )
+        self.hang_up(reason.message)
 
     async def _write(self) -> None:
         # When the connection breaks, the reader learns why; the writer just stops.

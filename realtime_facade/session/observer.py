@@ -4,12 +4,32 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, ClassVar, Protocol
 
+from ..audio.playback import Playback
 from ..commands import AnyCommand
+from ..config import RealtimeConfig
 from ..events import Event
+from ..providers.base import Profile
+from .state import Phase
 
 
 class Control(Protocol):
-    """What a feature may do to the session it is attached to. Nothing outlives the session."""
+    """What a feature may see of its session and do to it. Nothing outlives the session."""
+
+    @property
+    def config(self) -> RealtimeConfig:
+        """The configuration in force."""
+
+    @property
+    def profile(self) -> Profile:
+        """What the provider can do."""
+
+    @property
+    def playback(self) -> Playback:
+        """What was heard."""
+
+    @property
+    def phase(self) -> Phase:
+        """Whose turn it is."""
 
     def execute(self, command: AnyCommand) -> None:
         """Send a command."""
@@ -22,6 +42,9 @@ class Control(Protocol):
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> asyncio.Task[None]:
         """Call back after a delay; cancel the task to give it up."""
+
+    def hang_up(self, reason: str) -> None:
+        """End the session soon, as if the application had closed it."""
 
 
 class Observer:
@@ -38,3 +61,6 @@ class Observer:
 
     def on_event(self, event: Event) -> None:
         """An event happened; the application gets it afterwards."""
+
+    async def finish(self) -> None:
+        """The session is over; close what was opened. Called once, if `attach` was."""
