@@ -1,6 +1,6 @@
 """From `RealtimeConfig` to the session object of `session.update`, whole or only what changed."""
 
-import copy
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -58,7 +58,7 @@ _OURS: tuple[_Path, ...] = (
     ("audio", "input", "format"),
     ("audio", "output", "format"),
 )
-_SHAPES: dict[_Path, type] = {
+_SHAPES: dict[_Path, type[Any]] = {
     ("audio",): dict,
     ("audio", "input"): dict,
     ("audio", "output"): dict,
@@ -155,7 +155,7 @@ def plan_update(command: UpdateSession, profile: Profile, *, has_spoken: bool) -
         if value is not None or path in (_TURNS, _PLACES["transcription"]):
             _merge(session, _nest(path, value))
     if "provider_options" in changed:
-        _merge(session, _like(whole.session, config.provider_options))
+        _merge(session, _like(whole.session, _options(config, profile, whole.session)))
     return Plan({"type": "realtime", **session} if session else {}, tuple(warnings))
 
 
@@ -222,8 +222,7 @@ def _options(
     config: RealtimeConfig, profile: Profile, session: Mapping[str, Any]
 ) -> dict[str, Any]:
     """`provider_options`, checked; their tools (MCP servers) come after the application's own."""
-    options = copy.deepcopy(config.provider_options)
-    write(options)
+    options: dict[str, Any] = json.loads(write(config.provider_options))
     for path in _OURS:
         if _get(options, path, None) is not None:
             raise ConfigurationError(
@@ -232,8 +231,8 @@ def _options(
                 advice="use the field of RealtimeConfig; audio is always 24 kHz PCM on the wire",
             )
     for path, kind in _SHAPES.items():
-        value = _get(options, path, None)
-        if value is not None and not isinstance(value, kind):
+        value = _get(options, path, kind())
+        if not isinstance(value, kind) and not (value is None and path == _TURNS):
             raise ConfigurationError(
                 f"provider_options: {'.'.join(path)} must be a {kind.__name__}",
                 provider=profile.provider,
@@ -286,7 +285,10 @@ def _like(tree: Mapping[str, Any], shape: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of `tree` that `shape` touches, each of them whole."""
     part: dict[str, Any] = {key: tree[key] for key in shape if key != "audio"}
     for side, settings in shape.get("audio", {}).items():
-        part.setdefault("audio", {})[side] = {name: tree["audio"][side][name] for name in settings}
+        value = tree["audio"][side]
+        if isinstance(settings, Mapping):
+            value = {name: value[name] for name in settings}
+        part.setdefault("audio", {})[side] = value
     return part
 
 

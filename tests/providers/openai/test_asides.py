@@ -42,3 +42,10 @@ def test_without_such_a_request_no_response_is_out_of_band(conversation, convers
     conversation.send(SendRaw(data={"type": "response.create"}))
     events = conversation.created("resp_1", conversation_id=conversation_id)
     assert events == [ResponseStarted(response_id="resp_1")]
+
+
+def test_an_answer_that_comes_before_the_out_of_band_one_is_an_answer(conversation):
+    conversation.send(SendRaw(data=ASK))
+    assert not is_raw(conversation.created("resp_1"))
+    assert is_raw(conversation.created("aside", conversation_id=None))
+    assert not is_raw(conversation.done("resp_1"))

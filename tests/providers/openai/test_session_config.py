@@ -1,5 +1,7 @@
 """What of a configuration is asked of the provider, and how."""
 
+import threading
+
 import pytest
 
 from realtime_facade.commands import UpdateSession
@@ -153,6 +155,10 @@ def test_provider_options_are_merged_deeply():
         {"audio": {"input": {"format": {"type": "audio/pcmu"}}}},
         {"audio": {"output": {"format": {"type": "audio/pcma"}}}},
         {"audio": "loud"},
+        {"audio": None},
+        {"audio": {"input": None}},
+        {"tools": None},
+        {"metadata": threading.Lock()},
         {"audio": {"input": []}},
         {"audio": {"input": {"turn_detection": "server_vad"}}},
         {"tools": {}},
@@ -208,6 +214,16 @@ def test_update_of_provider_options_sends_each_touched_setting_whole():
                 }
             }
         },
+    }
+
+
+def test_unheard_of_provider_options_are_passed_on():
+    options = {"audio": {"input": {"turn_detection": None}, "echo": 5, "room": {1: "big"}}}
+    assert session(provider_options=options)["audio"]["room"] == {"1": "big"}
+    assert updated({"provider_options"}, provider_options=options)["audio"] == {
+        "input": {"turn_detection": None},
+        "echo": 5,
+        "room": {"1": "big"},
     }
 
 

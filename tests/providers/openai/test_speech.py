@@ -88,6 +88,16 @@ def test_end_of_a_response_does_not_repeat_what_has_ended(conversation):
     assert kinds(conversation.done()) == ["ResponseDone", "TurnEnded"]
 
 
+def test_nothing_is_kept_of_what_has_ended(conversation):
+    for turn in ("1", "2", "3"):
+        user(conversation, "Go", whole="Go on.", item_id="u" + turn)
+        conversation.created("resp_" + turn)
+        conversation.audio(b"abc", item_id="i" + turn, response_id="resp_" + turn)
+        conversation.done("resp_" + turn)
+    speech = conversation.codec._speech
+    assert (speech._spoken, speech._user) == ({}, {})
+
+
 @pytest.mark.parametrize(
     ("delta", "done", "field"),
     [

@@ -128,6 +128,14 @@ def test_refusal_that_names_no_message_counts_for_the_request(conversation):
     assert conversation.names() == ["response.create"]
 
 
+def test_nothing_is_asked_of_a_session_that_is_lost(conversation):
+    conversation.send(RequestResponse())
+    conversation.send(RequestResponse())
+    conversation.take()
+    assert kinds(conversation.error("session_expired")) == ["ErrorOccurred"]
+    assert conversation.names() == []
+
+
 def test_refusal_of_another_message_does_not_touch_the_request(conversation):
     conversation.send(RequestResponse())
     assert kinds(conversation.error("invalid_value", event_id="other")) == ["ErrorOccurred"]
