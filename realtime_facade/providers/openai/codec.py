@@ -137,7 +137,7 @@ class OpenAICodec:
                 code="input_audio_buffer_commit_empty",
                 message=f"{self._uncommitted_bytes // 48} ms of audio are too little to commit",
             )
-            return Output((), (faults.error_event(empty, self._profile.provider),))
+            return _event(self._failure(empty))
         self._uncommitted_bytes = 0
         self._turns.speech_withdrawn()
         self._turns.request(RequestResponse())
@@ -233,7 +233,7 @@ class OpenAICodec:
                 return _event(self._speech.user_words_done(message))
             case wire.UserTextFailed():
                 self._speech.user_words_failed(message.item_id)
-                return _event(faults.error_event(message.error, self._profile.provider))
+                return _event(self._failure(message.error))
             case wire.SpeechStarted():
                 if self._vad_answers:
                     self._turns.speech_started()
@@ -315,7 +315,7 @@ class OpenAICodec:
                 )
             )
         if status == "failed":
-            events.append(faults.error_event(fault, self._profile.provider))
+            events.append(self._failure(fault))
         events.append(
             ResponseDone(
                 response_id=response.id,
@@ -331,6 +331,10 @@ class OpenAICodec:
         if calls_answered and (cancelled or self._turns.quiet):
             events.append(TurnEnded(response_id=response.id))
         return Output(frames, tuple(events))
+
+    def _failure(self, fault: wire.Fault) -> ErrorOccurred:
+        """The event for what failed while the session goes on, whatever the reason."""
+        return faults.error_event(fault, self._profile.provider, fatal=False)
 
     def _session_updated(self, session: wire.Session) -> Output:
         if self._phase == "running":
@@ -353,7 +357,7 @@ class OpenAICodec:
             return _event(_raw(message, frame))
         if fault.code == "response_cancel_not_active":
             return _event(_raw(message, frame))
-        error = faults.error_event(fault, self._profile.provider, fatal=starting)
+        error = faults.error_event(fault, self._profile.provider, fatal=starting or None)
         # Many refusals do not name the message they answer. To take one for the request's is
         # safe, since a second request is refused and waits; to miss one would block all others.
         if error.fatal or not (ours and self._turns.refused()):

@@ -144,8 +144,14 @@ def meaning_of(fault: Fault) -> Meaning:
     return _BY_CODE.get(fault.code or "") or _BY_CODE.get(fault.type or "") or _UNKNOWN
 
 
-def error_event(fault: Fault, provider: str, *, fatal: bool = False) -> ErrorOccurred:
-    """The event for a failure; `fatal` makes it one that ends the connection in any case."""
+def error_event(fault: Fault, provider: str, *, fatal: bool | None = None) -> ErrorOccurred:
+    """The event for a failure.
+
+    Args:
+        fault: What the provider said.
+        provider: Whose words they are.
+        fatal: Whether the connection is lost with it; None lets the code decide.
+    """
     cause, retryable, advice, ends = meaning_of(fault)
     code = fault.code or fault.type
     return ErrorOccurred(
@@ -155,7 +161,7 @@ def error_event(fault: Fault, provider: str, *, fatal: bool = False) -> ErrorOcc
         retryable=retryable,
         cause=cause,
         advice=advice,
-        fatal=fatal or ends,
+        fatal=ends if fatal is None else fatal,
     )
 
 

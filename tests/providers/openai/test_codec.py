@@ -153,6 +153,14 @@ def test_failed_answer_is_an_error_too(conversation):
     assert isinstance(ended, TurnEnded)
 
 
+def test_answer_that_the_account_cannot_pay_does_not_end_the_session(conversation):
+    conversation.created()
+    error, *_ = conversation.done(
+        status="failed", status_details={"error": {"code": "insufficient_quota"}}
+    )
+    assert (error.cause, error.fatal) == ("quota", False)
+
+
 @pytest.mark.parametrize(
     "name", ["rate_limits.updated", "conversation.item.added", "mcp_list_tools.failed", "new.one"]
 )
