@@ -8,7 +8,7 @@ count samples on one timeline: the audio that was written and not cut away again
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 
 class AudioSink(Protocol):
@@ -33,8 +33,23 @@ class AudioSink(Protocol):
         """
 
 
+@runtime_checkable
+class HoldingSink(AudioSink, Protocol):
+    """A sink that can stop in the middle of a word and go on from the same sample."""
+
+    @property
+    def can_hold(self) -> bool:
+        """Whether `hold` works now."""
+
+    def hold(self) -> None:
+        """Fall silent with a fade of a few milliseconds; `played_ms` stands still."""
+
+    def resume(self) -> None:
+        """Go on from the sample where it was held; none is lost or repeated."""
+
+
 class Cut(NamedTuple):
-    """One item that lost audio, in samples at the ledger's rate."""
+    """One item that lost audio, in samples of the provider's audio at the ledger's rate."""
 
     item_id: str
     heard: int
@@ -46,6 +61,8 @@ class _Span:
     item_id: str
     start: int
     samples: int
+    skipped: int
+    """Samples before these that the provider sent and nobody was made to hear."""
 
 
 class Playback:
@@ -73,21 +90,31 @@ class Playback:
         self._reported: int | None = None
         self._floor = 0
         self._anchor = (0.0, 0)
+        self.skipped_ms = 0.0
+        """Audio that was left out on the way to the listener."""
 
     @property
     def estimated(self) -> bool:
         """True if no sink reports its position, so that `position` follows the clock."""
         return self._measured() is None
 
-    def write(self, item_id: str, pcm: bytes) -> None:
-        """Pass on a chunk of `item_id` and count it."""
+    def write(self, item_id: str, pcm: bytes, *, skipped: int = 0) -> None:
+        """Pass on a chunk of `item_id` and count it.
+
+        Args:
+            item_id: The spoken item.
+            pcm: Mono s16le at `rate`.
+            skipped: Samples of the item just before `pcm` that were left out; whoever hears `pcm`
+                is taken to have heard them.
+        """
         samples = len(pcm) // 2
         span = self._spans[-1] if self._spans else None
-        if span is None or span.item_id != item_id:
+        if span is None or span.item_id != item_id or skipped:
             position = self.position
             self._spans = [s for s in self._spans if s.start + s.samples > position]
-            span = _Span(item_id, self._end, 0)
+            span = _Span(item_id, self._end, 0, skipped)
             self._spans.append(span)
+            self.skipped_ms += skipped * 1000 / self.rate
         if self._estimate() >= self._end:
             self._anchor = (self._clock(), self._end)
         span.samples += samples
@@ -117,12 +144,28 @@ class Playback:
         """How much is still to be heard."""
         return (self._end - self.position) * 1000 / self.rate
 
-    def heard(self, item_id: str) -> int:
-        """Samples of `item_id` heard so far, as long as it is not wholly in the past."""
+    def progress(self, item_id: str) -> tuple[int, int] | None:
+        """Samples of `item_id` that were heard and received; None before it and after its end."""
         position = self.position
-        return sum(
-            min(max(position - s.start, 0), s.samples) for s in self._spans if s.item_id == item_id
-        )
+        spans = [s for s in self._spans if s.item_id == item_id]
+        if not spans or spans[-1].start + spans[-1].samples <= position:
+            return None
+        return sum(_heard(s, position) for s in spans), sum(s.skipped + s.samples for s in spans)
+
+    @property
+    def can_hold(self) -> bool:
+        """Whether the sink can pause and go on without losing a sample."""
+        return isinstance(self._sink, HoldingSink) and self._sink.can_hold
+
+    def hold(self) -> None:
+        """Pause the sink; only if `can_hold`."""
+        if isinstance(self._sink, HoldingSink):
+            self._sink.hold()
+
+    def resume(self) -> None:
+        """Let a held sink go on."""
+        if isinstance(self._sink, HoldingSink):
+            self._sink.resume()
 
     def cut(self) -> tuple[Cut, ...]:
         """Silence the sink and forget what was not heard; the items that lost audio, in order."""
@@ -132,9 +175,9 @@ class Playback:
         received: dict[str, int] = {}
         heard: dict[str, int] = {}
         for span in self._spans:
-            received[span.item_id] = received.get(span.item_id, 0) + span.samples
-            part = min(max(position - span.start, 0), span.samples)
-            heard[span.item_id] = heard.get(span.item_id, 0) + part
+            whole = span.skipped + span.samples
+            received[span.item_id] = received.get(span.item_id, 0) + whole
+            heard[span.item_id] = heard.get(span.item_id, 0) + _heard(span, position)
         self._spans.clear()
         self._end = position
         return tuple(
@@ -155,3 +198,8 @@ class Playback:
 
     def _samples(self, ms: float) -> int:
         return round(ms * self.rate / 1000)
+
+
+def _heard(span: _Span, position: int) -> int:
+    played = min(position - span.start, span.samples)
+    return span.skipped + played if played > 0 else 0

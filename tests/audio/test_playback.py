@@ -38,7 +38,8 @@ def test_the_sink_gets_the_audio_and_says_what_was_heard():
     playback = Playback(RATE, sink=sink)
     playback.write("a", samples(100))
     sink.played = 30.0
-    assert (playback.heard("a"), playback.pending_ms, playback.estimated) == (30, 70.0, False)
+    assert (playback.progress("a"), playback.pending_ms) == ((30, 100), 70.0)
+    assert not playback.estimated
     assert len(sink.written) == 200
 
 
@@ -90,7 +91,7 @@ def test_after_a_cut_the_next_item_starts_where_hearing_ended():
     playback.cut()
     playback.write("b", samples(100))
     sink.played = 65.0
-    assert playback.heard("b") == 25
+    assert playback.progress("b") == (25, 100)
     assert playback.cut() == (Cut("b", 25, 100),)
 
 
@@ -109,10 +110,10 @@ def test_without_reports_the_clock_plays():
     playback = Playback(RATE, clock=clock)
     playback.write("a", samples(1000))
     clock.now += 0.25
-    assert (playback.heard("a"), playback.estimated) == (250, True)
+    assert (playback.progress("a"), playback.estimated) == ((250, 1000), True)
     playback.write("a", samples(1000))
     clock.now += 0.25
-    assert playback.heard("a") == 500
+    assert playback.progress("a") == (500, 2000)
 
 
 def test_the_estimate_stops_while_there_is_nothing_to_play():
@@ -121,9 +122,9 @@ def test_the_estimate_stops_while_there_is_nothing_to_play():
     playback.write("a", samples(100))
     clock.now += 10
     playback.write("a", samples(100))
-    assert playback.heard("a") == 100
+    assert playback.progress("a") == (100, 200)
     clock.now += 0.03
-    assert playback.heard("a") == 130
+    assert playback.progress("a") == (130, 200)
 
 
 def test_a_sink_that_does_not_know_is_estimated():
@@ -132,7 +133,51 @@ def test_a_sink_that_does_not_know_is_estimated():
     playback = Playback(RATE, sink=sink, clock=clock)
     playback.write("a", samples(100))
     clock.now += 0.05
-    assert (playback.heard("a"), playback.estimated) == (50, True)
+    assert (playback.position, playback.estimated) == (50, True)
+
+
+def test_skipped_silence_counts_as_heard_with_what_follows_it():
+    sink = Sink()
+    playback = Playback(RATE, sink=sink)
+    playback.write("a", samples(100), skipped=40)
+    assert playback.progress("a") == (0, 140)
+    playback.write("b", samples(100), skipped=200)
+    sink.played = 30.0
+    assert playback.progress("a") == (70, 140)
+    sink.played = 150.0
+    assert playback.progress("a") is None
+    assert playback.cut() == (Cut("b", 250, 300),)
+    assert playback.skipped_ms == 240
+
+
+def test_an_item_of_which_only_skipped_silence_passed_was_not_heard():
+    playback = Playback(RATE, sink=Sink())
+    playback.write("a", samples(100), skipped=40)
+    assert playback.cut() == (Cut("a", 0, 140),)
+
+
+def test_only_a_sink_that_can_hold_is_held():
+    class Holding(Sink):
+        can_hold = True
+        held = False
+
+        def hold(self) -> None:
+            self.held = True
+
+        def resume(self) -> None:
+            self.held = False
+
+    sink = Holding()
+    playback = Playback(RATE, sink=sink)
+    assert playback.can_hold
+    playback.hold()
+    assert sink.held
+    playback.resume()
+    assert not sink.held
+    sink.can_hold = False
+    assert not playback.can_hold
+    assert not Playback(RATE, sink=Sink()).can_hold
+    assert not Playback(RATE).can_hold
 
 
 def test_heard_items_leave_no_trace():
