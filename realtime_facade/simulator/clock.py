@@ -14,9 +14,11 @@ class Clock(Protocol):
 
     def time(self) -> float:
         """Unix time in seconds."""
+        ...
 
     def monotonic(self) -> float:
         """Seconds since some moment; never goes back."""
+        ...
 
     async def sleep(self, seconds: float) -> None:
         """Wait; at once, but still letting other tasks run, when `seconds` is 0 or less."""

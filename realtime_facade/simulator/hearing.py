@@ -152,6 +152,7 @@ class Transcriber:
         self._resampler = Resampler(input_rate, recognizer.sample_rate)
         self._work: asyncio.Queue[bytes | asyncio.Future[str] | _Abandon | None] = asyncio.Queue()
         self._task = asyncio.create_task(self._run(), name="simulator-transcriber")
+        self._closed = False
 
     def feed(self, pcm: bytes) -> None:
         """More of the open utterance: mono s16le at the input rate."""
@@ -174,11 +175,14 @@ class Transcriber:
     async def finish(self) -> None:
         """Deliver the texts that are owed, then stop."""
         self._work.put_nowait(None)
-        await self._task
-        await self._recognizer.close()
+        await asyncio.wait([self._task])
+        await self.close()
 
     async def close(self) -> None:
-        """Stop; texts that are still owed are cancelled."""
+        """Stop; texts that are still owed are cancelled. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task

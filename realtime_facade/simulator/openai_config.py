@@ -78,7 +78,9 @@ class SemanticVad(_Turns):
         return _SILENCE_BY_EAGERNESS[self.eagerness]
 
 
-class _Transcription(_Strict):
+class Transcription(_Strict):
+    """How the user's words are reported."""
+
     model: str
     language: str | None
     prompt: str | None
@@ -94,7 +96,7 @@ class _NoiseReduction(_Strict):
 
 class _Input(_Strict):
     format: Format
-    transcription: _Transcription | None
+    transcription: Transcription | None
     noise_reduction: _NoiseReduction | None
     turn_detection: Annotated[ServerVad | SemanticVad, Field(discriminator="type")] | None
 

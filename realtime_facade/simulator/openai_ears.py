@@ -138,14 +138,13 @@ class Ears:
                 self._feed(self._detector.utterance)
             yield from events
 
-    def take(self) -> tuple[bytes, asyncio.Future[str]]:
-        """End the open turn: its audio in the wire's format, and its words to come.
+    def require_audio(self) -> None:
+        """Check that there is enough for a commit.
 
         Raises:
-            WireError: If less than 100 ms of audio wait; nothing has changed then.
+            WireError: If less than 100 ms of audio wait.
         """
-        pcm = self._open_turn
-        waiting_ms = len(pcm) * 500 / self._rate
+        waiting_ms = len(self._open_turn) * 500 / self._rate
         if waiting_ms < _SHORTEST_COMMIT_MS:
             raise WireError(
                 "input_audio_buffer_commit_empty",
@@ -153,6 +152,10 @@ class Ears:
                 f"{_SHORTEST_COMMIT_MS}ms of audio, but buffer only has {waiting_ms:.2f}ms of "
                 "audio.",
             )
+
+    def take(self) -> tuple[bytes, asyncio.Future[str]]:
+        """End the open turn: its audio in the wire's format, and its words to come."""
+        pcm = self._open_turn
         if not self._fed:
             self._feed(pcm)
         self._forget()
@@ -163,16 +166,17 @@ class Ears:
         self._forget()
         self._transcriber.abandon()
 
-    async def replace(self, recognizer: Recognizer) -> None:
+    def replace(self, recognizer: Recognizer) -> Transcriber:
         """Let another recognizer write, from the beginning of the open turn on.
 
-        Waits until the old one has delivered what it owes.
+        Returns:
+            The old one, which may still owe words: `finish` it.
         """
         old, self._transcriber = self._transcriber, Transcriber(recognizer, self._rate)
         if self._fed:
             old.abandon()
             self._transcriber.feed(self._open_turn)
-        await old.finish()
+        return old
 
     async def finish(self) -> None:
         """End, after the words that are still owed."""

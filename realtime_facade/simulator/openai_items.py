@@ -108,8 +108,12 @@ class Conversation:
             "item_id",
         )
 
-    def build(self, wanted: AnyItem) -> Item:
+    def build(self, wanted: AnyItem, beside: Sequence[Item] = ()) -> Item:
         """A new item as a client described it, not yet in the conversation.
+
+        Args:
+            wanted: What the client sent.
+            beside: Items outside the conversation, whose calls it may answer.
 
         Raises:
             WireError: If it cannot be part of this conversation.
@@ -123,7 +127,7 @@ class Conversation:
         data: dict[str, Any] = {"id": wanted.id or self._ids.make("item_"), "type": wanted.type}
         match wanted:
             case FunctionCallOutputItem():
-                calls = (item.data.get("call_id") for item in self.items)
+                calls = (item.data.get("call_id") for item in (*self.items, *beside))
                 if wanted.call_id not in calls:
                     raise WireError(
                         "invalid_tool_call_id",

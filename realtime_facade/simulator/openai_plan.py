@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pydantic import TypeAdapter, ValidationError
+
 from ..tools.definition import ToolDefinition
 from .faults import MomentFault
 from .openai_config import Configuration, Format, ResponseOptions
-from .openai_items import Item, text_tokens, tokens_of
+from .openai_items import Conversation, Item, text_tokens, tokens_of
+from .openai_wire import AnyItem, explain
 
 _TOKEN_LIMIT = 15_000_000
+_ITEM: TypeAdapter[AnyItem] = TypeAdapter(AnyItem)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,27 @@ class Plan:
             metadata=options.metadata,
             in_conversation=options.conversation == "auto",
         )
+
+
+def context(conversation: Conversation, options: ResponseOptions) -> list[Item]:
+    """The items that a response reads: the conversation, or what `response.create` gave instead.
+
+    Raises:
+        WireError: If an item is not there, or wrong.
+    """
+    if options.input is None:
+        return list(conversation.items)
+    items: list[Item] = []
+    for index, wanted in enumerate(options.input):
+        if wanted.get("type") == "item_reference":
+            items.append(conversation.find(str(wanted.get("id")), "retrieve"))
+            continue
+        try:
+            item = _ITEM.validate_python(wanted)
+        except ValidationError as error:
+            raise explain(error, f"response.input[{index}]") from None
+        items.append(conversation.build(item, beside=items))
+    return items
 
 
 def usage(plan: Plan, output: tuple[int, int], *, cached: bool) -> dict[str, Any]:

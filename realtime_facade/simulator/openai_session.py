@@ -3,16 +3,15 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from typing import Any, assert_never
 from urllib.parse import parse_qs, urlsplit
 
-from pydantic import TypeAdapter, ValidationError
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from .faults import FaultPlan
-from .hearing import SpeechStart
+from .hearing import SpeechStart, Transcriber
 from .openai_config import (
     BETA_FIELDS,
     DEFAULT_MODEL,
@@ -21,12 +20,12 @@ from .openai_config import (
     parse_options,
 )
 from .openai_ears import Ears, rate_of, to_wire
-from .openai_items import Conversation, Item, text_tokens, user_audio
-from .openai_plan import Plan, fault_error
+from .openai_items import Conversation, Item, user_audio
+from .openai_plan import Plan, context, fault_error
 from .openai_response import Response
+from .openai_transcription import transcription_events
 from .openai_wire import (
     AnyClientEvent,
-    AnyItem,
     AudioAppend,
     AudioClear,
     AudioCommit,
@@ -41,19 +40,18 @@ from .openai_wire import (
     WireError,
     decode,
     error_message,
-    explain,
     parse,
 )
 from .outbox import Outbox
 from .parts import Parts
 from .settings import SessionSettings
-from .speaking import tokens
 
 _log = logging.getLogger(__name__)
 _LIMIT_S = 3600.0
+_BREATH = 48_000
+"""Bytes of audio, 1 s or more, that are heard in one go."""
 _BETA_REASON = "invalid_request_error.beta_api_shape_disabled"
 _NOBODY_SPOKE = "No user speech was detected. Ask whether the user is still there."
-_ITEM: TypeAdapter[AnyItem] = TypeAdapter(AnyItem)
 
 
 class OpenAISession:
@@ -85,6 +83,7 @@ class OpenAISession:
         self._open_item_id: str | None = None
         self._quiet_from_ms: int | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._retired: set[Ears | Transcriber] = set()
 
     async def run(self) -> None:
         """Serve the connection until it ends; leaves no task."""
@@ -102,28 +101,27 @@ class OpenAISession:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
-            await self._ears.close()
+            for heard in (self._ears, *self._retired):
+                await heard.close()
 
     # -- what the client says ----------------------------------------------------------------
 
     async def _read(self) -> None:
         with contextlib.suppress(ConnectionClosed):
             async for frame in self._connection:
-                event_id: str | None = None
-                try:
+                with self._answering_errors(None):
                     message = decode(frame)
-                    given = message.get("event_id")
-                    event_id = given if isinstance(given, str) else None
-                    self._obey(parse(message))
-                except WireError as error:
-                    self._outbox.put(error_message(self._ids, error, event_id))
+                    event_id = message.get("event_id")
+                    with self._answering_errors(event_id if isinstance(event_id, str) else None):
+                        await self._obey(parse(message))
                 await self._outbox.room()
 
-    def _obey(self, event: AnyClientEvent) -> None:
+    async def _obey(self, event: AnyClientEvent) -> None:
         match event:
             case AudioAppend():
-                self._hear(self._ears.decode(event.audio))
+                await self._hear(self._ears.decode(event.audio))
             case AudioCommit():
+                self._ears.require_audio()
                 self._commit()
             case AudioClear():
                 self._ears.clear()
@@ -158,20 +156,31 @@ class OpenAISession:
             self._outbox.close(4000, _BETA_REASON)
             return
         before = self._configuration.session
-        self._configuration.update(change, spoken=self._spoken)
+        spoken = self._spoken or any(response.spoken for response in self._running)
+        self._configuration.update(change, spoken=spoken)
         session = self._configuration.session
         sound = session.audio.input
         if sound.format != before.audio.input.format:
             old, self._ears = self._ears, self._new_ears(self._ears.position_ms)
-            self._start(old.finish())
+            self._start(self._retire(old))
         elif session.tools != before.tools:
             recognizer = self._parts.recognizer(self._configuration.tools)
-            self._start(self._ears.replace(recognizer))
+            self._start(self._retire(self._ears.replace(recognizer)))
         self._ears.configure(sound.turn_detection)
         self._emit("session.updated", session=self._configuration.echo)
         for fault in self._faults.due(0, 0):
             if not self._outbox.fail(fault):
                 self._emit("error", error=fault_error(fault))
+
+    def _retire(self, old: Ears | Transcriber) -> Coroutine[Any, Any, None]:
+        """Let something end after the words that it owes, at the latest with the session."""
+        self._retired.add(old)
+
+        async def finish() -> None:
+            await old.finish()
+            self._retired.discard(old)
+
+        return finish()
 
     def _create(self, event: ItemCreate) -> None:
         # Recorded: the output of a call whose response still runs waits for that response's end.
@@ -197,18 +206,16 @@ class OpenAISession:
 
     # -- hearing -----------------------------------------------------------------------------
 
-    def _hear(self, pcm: bytes) -> None:
-        for event in self._ears.hear(pcm):
-            if isinstance(event, SpeechStart):
-                self._user_began(event.at_ms)
-            else:
-                self._emit(
-                    "input_audio_buffer.speech_stopped",
-                    audio_end_ms=event.at_ms,
-                    item_id=self._open_item_id,
-                )
-                self._commit(answer=True)
-        self._check_idle()
+    async def _hear(self, pcm: bytes) -> None:
+        for start in range(0, len(pcm), _BREATH):
+            if start:  # A recording in one event must not keep everybody else waiting.
+                await asyncio.sleep(0)
+            for event in self._ears.hear(pcm[start : start + _BREATH]):
+                if isinstance(event, SpeechStart):
+                    self._user_began(event.at_ms)
+                else:
+                    self._user_ended(event.at_ms)
+            self._check_idle()
 
     def _user_began(self, at_ms: int) -> None:
         self._quiet_from_ms = None
@@ -223,7 +230,17 @@ class OpenAISession:
         if active and turns and turns.interrupt_response:
             self._stop(active, "turn_detected")
 
-    def _commit(self, *, answer: bool = False) -> None:
+    def _user_ended(self, at_ms: int) -> None:
+        self._emit(
+            "input_audio_buffer.speech_stopped", audio_end_ms=at_ms, item_id=self._open_item_id
+        )
+        self._commit()
+        turns = self._configuration.session.audio.input.turn_detection
+        if turns and turns.create_response:
+            with self._answering_errors(None):
+                self._answer(ResponseOptions())
+
+    def _commit(self) -> None:
         pcm, words = self._ears.take()
         item = user_audio(self._ids, pcm, words)
         if self._open_item_id is not None:
@@ -236,47 +253,17 @@ class OpenAISession:
             item_id=item.id,
         )
         self._add(item)
-        self._start(self._transcribe(item.id, words, len(pcm)))
-        turns = self._configuration.session.audio.input.turn_detection
-        if answer and turns and turns.create_response:
-            try:
-                self._answer(ResponseOptions())
-            except WireError as error:
-                self._outbox.put(error_message(self._ids, error, None))
+        wire_format = self._configuration.session.audio.input.format
+        seconds = len(pcm) / len(to_wire(bytes(2 * rate_of(wire_format)), wire_format))
+        self._start(self._transcribe(item.id, words, seconds))
 
-    async def _transcribe(self, item_id: str, words: asyncio.Future[str], size: int) -> None:
+    async def _transcribe(self, item_id: str, words: asyncio.Future[str], seconds: float) -> None:
         await asyncio.wait([words])
         transcription = self._configuration.session.audio.input.transcription
-        prefix = "conversation.item.input_audio_transcription"
-        at = {"item_id": item_id, "content_index": 0}
-        if words.cancelled():
-            return
-        if error := words.exception():
-            _log.error("the simulator's recognizer failed", exc_info=error)
-            if transcription:
-                details = {
-                    "type": "transcription_error",
-                    "code": "audio_unintelligible",
-                    "message": "The audio could not be transcribed.",
-                    "param": None,
-                }
-                self._emit(f"{prefix}.failed", **at, error=details)
-            return
-        text = words.result()
-        if transcription is None:
-            return
-        # Recorded: the first word of the deltas has a leading space, the whole has none.
-        for delta in tokens(f" {text}") if text else []:
-            padding = self._ids.make("", 16 - len(delta) % 16)
-            self._emit(f"{prefix}.delta", **at, delta=delta, obfuscation=padding)
+        for kind, fields in transcription_events(words, transcription, seconds, self._ids):
+            name = f"conversation.item.input_audio_transcription.{kind}"
+            self._emit(name, item_id=item_id, content_index=0, **fields)
             await self._outbox.room()
-        wire_format = self._configuration.session.audio.input.format
-        seconds = size / len(to_wire(bytes(2 * rate_of(wire_format)), wire_format))
-        if "whisper" in transcription.model:
-            usage: dict[str, Any] = {"type": "duration", "seconds": round(seconds)}
-        else:
-            usage = _token_usage(round(seconds * 10), text_tokens(text))
-        self._emit(f"{prefix}.completed", **at, transcript=text, usage=usage)
 
     def _check_idle(self) -> None:
         turns = self._configuration.session.audio.input.turn_detection
@@ -328,7 +315,7 @@ class OpenAISession:
                 f"Conversation already has an active response in progress: {active.id}. "
                 "Wait until the response is finished before creating a new one.",
             )
-        plan = Plan.of(self._configuration, options, self._context(options))
+        plan = Plan.of(self._configuration, options, context(self._conversation, options))
         self._turn += 1
         response = Response(
             plan,
@@ -346,21 +333,6 @@ class OpenAISession:
         response.start()
         self._running[response] = self._start(self._generate(response))
 
-    def _context(self, options: ResponseOptions) -> list[Item]:
-        if options.input is None:
-            return list(self._conversation.items)
-        items: list[Item] = []
-        for index, wanted in enumerate(options.input):
-            if wanted.get("type") == "item_reference":
-                items.append(self._conversation.find(str(wanted.get("id")), "retrieve"))
-                continue
-            try:
-                item = _ITEM.validate_python(wanted)
-            except ValidationError as error:
-                raise explain(error, f"response.input[{index}]") from None
-            items.append(self._conversation.build(item))
-        return items
-
     async def _generate(self, response: Response) -> None:
         started_ms = self._ears.position_ms
         await response.run()
@@ -371,9 +343,10 @@ class OpenAISession:
         self._spoken = self._spoken or response.spoken
         if response.plan.in_conversation:
             self._quiet_from_ms = max(self._ears.position_ms, started_ms + round(response.audio_ms))
-        for event in self._held:
-            self._add(self._conversation.build(event.item), event.previous_item_id)
-        self._held.clear()
+        held, self._held = self._held, []
+        for event in held:
+            with self._answering_errors(event.event_id):
+                self._add(self._conversation.build(event.item), event.previous_item_id)
 
     def _active(self) -> Response | None:
         """The one response that writes to the conversation."""
@@ -403,6 +376,14 @@ class OpenAISession:
         view = item.view()
         self._emit("conversation.item.added", previous_item_id=previous, item=view)
         self._emit("conversation.item.done", previous_item_id=previous, item=view)
+
+    @contextlib.contextmanager
+    def _answering_errors(self, event_id: str | None) -> Iterator[None]:
+        """Tell the client what it did wrong, in which event."""
+        try:
+            yield
+        except WireError as error:
+            self._outbox.put(error_message(self._ids, error, event_id))
 
     def _emit(self, kind: str, **fields: Any) -> None:
         if self._faults.drops(kind, self._turn):
@@ -439,13 +420,3 @@ class OpenAISession:
         if not task.cancelled() and (error := task.exception()):
             _log.error("the simulated session broke", exc_info=error)
             self._outbox.close(1011, "internal error")
-
-
-def _token_usage(audio: int, text: int) -> dict[str, Any]:
-    return {
-        "type": "tokens",
-        "total_tokens": audio + text,
-        "input_tokens": audio,
-        "output_tokens": text,
-        "input_token_details": {"text_tokens": 0, "audio_tokens": audio},
-    }

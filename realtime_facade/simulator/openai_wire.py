@@ -221,10 +221,10 @@ def explain(error: ValidationError, prefix: str = "") -> WireError:
         case "extra_forbidden":
             return WireError("unknown_parameter", f"Unknown parameter: '{param}'.", param)
         case "union_tag_invalid":
-            context = detail["ctx"]
+            context = detail.get("ctx", {})
             param = f"{param}.type".lstrip(".")
-            message = f"Invalid value: '{context['tag']}'. "
-            message += f"Supported values are: {context['expected_tags']}."
+            message = f"Invalid value: '{context.get('tag')}'. "
+            message += f"Supported values are: {context.get('expected_tags')}."
             return WireError("invalid_value", message, param)
         case kind if kind.endswith("_type"):
             message = f"Invalid type for '{param}': {detail['msg'].lower()}."

@@ -38,8 +38,19 @@ VALUES = st.recursive(
         st.lists(children, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                ["type", "audio", "input", "output", "format", "turn_detection", "tools", "content"]
-                + ["role", "id", "call_id", "item", "voice", "transcription", "model", "rate", "x"]
+                [
+                    *("type", "audio", "input", "output", "format", "turn_detection", "tools", "x"),
+                    *(
+                        "role",
+                        "id",
+                        "call_id",
+                        "item",
+                        "voice",
+                        "transcription",
+                        "model",
+                        "content",
+                    ),
+                ]
             ),
             children,
             max_size=4,

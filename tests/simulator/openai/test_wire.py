@@ -14,7 +14,7 @@ from realtime_facade.audio import g711
 from realtime_facade.audio.resample import resample
 from realtime_facade.simulator.babble import ScriptedRecognizer
 from realtime_facade.simulator.clock import ScaledClock
-from realtime_facade.simulator.parts import Entry, Message, Say, Step
+from realtime_facade.simulator.parts import Entry, Message, Say, Step, ToolOutput
 from realtime_facade.simulator.scenario import Scenario
 from realtime_facade.simulator.server import Simulator
 from realtime_facade.tools.definition import ToolDefinition
@@ -444,6 +444,69 @@ async def test_out_of_band_response_leaves_no_trace(dial: Any, kinds: Any):
     assert messages[-2]["response"]["conversation_id"] is None
     assert messages[-2]["response"]["metadata"] == {"topic": "x"}
     assert not [kind for kind in kinds(messages) if kind.startswith("conversation.")]
+
+
+async def test_response_input_replaces_the_context(dial: Any):
+    seen: list[list[Entry]] = []
+
+    class Mind:
+        async def answer(
+            self, conversation: Sequence[Entry], tools: Sequence[ToolDefinition], instructions: str
+        ) -> Sequence[Step]:
+            seen.append(list(conversation))
+            return []
+
+    async with dial(parts=replace(Scenario().parts(), mind=Mind)) as client:
+        await client.write("First")
+        await client.write("Second")
+        second = (await client.until("conversation.item.done", 2))[-1]["item"]["id"]
+        call = {"type": "function_call", "name": "f", "call_id": "c", "arguments": '{"a": 1}'}
+        output = {"type": "function_call_output", "call_id": "c", "output": "done"}
+        items = [{"type": "item_reference", "id": second}, call, output]
+        await client.send("response.create", response={"input": items})
+        await client.until("rate_limits.updated")
+        lost = [{"type": "item_reference", "id": "nowhere"}]
+        refused = await error(client, "response.create", response={"input": lost})
+        wrong = await error(client, "response.create", response={"input": [{"type": "x"}]})
+
+    assert seen == [[Message("user", "Second"), ToolOutput("f", {"a": 1}, "done")]]
+    assert refused["code"] == "item_retrieve_invalid_item_id"
+    assert wrong["param"] == "response.input[0].type"
+
+
+async def test_a_whole_recording_in_one_event_keeps_nobody_waiting(dial: Any, speech: bytes):
+    scenario = '[[turns]]\nheard = "go"\nsteps = [{ say = "Yes." }]'
+    async with dial(scenario) as client:
+        recording = base64.b64encode(speech + bytes(48_000 * 60)).decode()
+        await client.send("input_audio_buffer.append", audio=recording)
+        messages = await client.until("response.done")
+
+    stopped = next(m for m in messages if m["type"] == "input_audio_buffer.speech_stopped")
+    assert stopped["audio_end_ms"] < 3_000
+
+
+async def test_the_shortest_turns_are_committed_too(dial: Any, speech: bytes):
+    async with dial() as client:
+        turns = {"type": "server_vad", "prefix_padding_ms": 0, "silence_duration_ms": 0}
+        await client.configure(audio={"input": {"turn_detection": turns}})
+        await client.speak(speech)
+        messages = await client.until("response.done")
+
+    assert "error" not in {message["type"] for message in messages}
+
+
+async def test_other_transcription_models_bill_tokens(dial: Any, speech: bytes):
+    scenario = '[[turns]]\nheard = "go on"\nsteps = [{ say = "Yes." }]'
+    async with dial(scenario) as client:
+        transcription = {"model": "gpt-4o-transcribe"}
+        await client.configure(audio={"input": {"transcription": transcription}})
+        await client.speak(speech)
+        done = await client.one("conversation.item.input_audio_transcription.completed")
+
+    usage = done["usage"]
+    assert usage["type"] == "tokens"
+    assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"]
+    assert 15 < usage["input_tokens"] < 35
 
 
 async def test_an_output_sent_early_waits_for_the_end_of_its_response(dial: Any, kinds: Any):
