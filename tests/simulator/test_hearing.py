@@ -80,6 +80,18 @@ def test_a_short_pause_does_not_end_a_turn():
     assert len(found(hasty, pcm)) == 4
 
 
+def test_speech_may_fade_a_little_before_it_is_silence():
+    class Graded(LevelVad):
+        def speech_probability(self, frame: bytes) -> float:
+            return frame[1] / 100
+
+    detector = TurnDetector(Graded(), 16_000, threshold=0.6)
+    loud, fading, faint = (bytes([0, percent]) for percent in (70, 50, 40))
+    assert not found(detector, audio((fading, 500)))
+    pcm = audio((loud, 200), (fading, 1_000), (faint, 600))
+    assert found(detector, pcm) == [SpeechStart(200), SpeechEnd(2_200)]
+
+
 def test_utterance_holds_the_prefix_and_all_that_was_said():
     detector = TurnDetector(LevelVad(), 16_000)
     for piece in pieces(audio((QUIET, 3_000), (LOUD, 600), (QUIET, 800))):

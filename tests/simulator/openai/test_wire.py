@@ -1,8 +1,9 @@
 """What the protocol refuses, how it ends, and what happens beside the main road."""
 
+import asyncio
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -629,6 +630,59 @@ async def test_quiet_users_are_asked(dial: Any, speech: bytes, kinds: Any):
     assert messages[1]["item"]["role"] == "system"
     assert messages[4]["item"]["id"] == messages[3]["item_id"] == timeout["item_id"]
     assert messages[-2]["response"]["output"][0]["content"][0]["transcript"].startswith("Are you")
+
+
+async def test_users_who_speak_are_not_asked(dial: Any, speech: bytes):
+    scenario = HELLO + '[[turns]]\nheard = "still here"\nsteps = [{ say = "Good." }]'
+    async with dial(scenario) as client:
+        turns = {"type": "server_vad", "idle_timeout_ms": 5_000, "create_response": False}
+        await client.configure(audio={"input": {"turn_detection": turns}})
+        await client.send("response.create")
+        await client.until("rate_limits.updated")
+        await client.speak(speech)
+        await client.until("conversation.item.done")
+        await client.speak(bytes(48_000 * 12))
+        await client.send("input_audio_buffer.clear")
+        messages = await client.until("input_audio_buffer.cleared")
+
+    assert [message["type"] for message in messages] == ["input_audio_buffer.cleared"]
+
+
+async def test_positions_go_on_when_turn_detection_comes_back(dial: Any, speech: bytes):
+    async with dial() as client:
+        await client.configure(audio={"input": {"turn_detection": None}})
+        await client.speak(bytes(48_000 * 4))
+        await client.configure(audio={"input": {"turn_detection": {"type": "server_vad"}}})
+        await client.speak(speech)
+        started = await client.one("input_audio_buffer.speech_started")
+
+    assert 4_450 <= started["audio_start_ms"] <= 4_620
+
+
+async def test_an_answer_waits_for_a_client_that_does_not_read():
+    """Unpaced, a long answer would otherwise be synthesized as a whole and kept in memory."""
+    spoken = 0
+
+    class Endless:
+        sample_rate = 24_000
+
+        async def speak(self, text: str) -> AsyncIterator[bytes]:
+            nonlocal spoken
+            while True:
+                spoken += 1
+                yield bytes(48_000)
+
+    parts = replace(Scenario().parts(), voice=lambda name: Endless())
+    async with Simulator(parts, speed=0) as simulator:
+        url = simulator.openai_url + "/realtime"
+        options: dict[str, Any] = {"additional_headers": {"api-key": "k"}, "proxy": None}
+        async with connect(url, **options) as connection:
+            await connection.send('{"type": "response.create"}')
+            await asyncio.sleep(0.5)
+            waited_at = spoken
+            await asyncio.sleep(0.2)
+            assert 0 < spoken == waited_at
+            connection.transport.abort()
 
 
 async def test_an_hour_is_the_limit(dial: Any):
