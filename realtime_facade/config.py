@@ -83,6 +83,11 @@ class RealtimeConfig(BaseModel):
     interrupt_response: bool = True
     """Whether the user's speech cuts the assistant short."""
 
+    interruption_verdict_ms: Annotated[int, Field(ge=0)] = 0
+    """How long speech has to last before it cuts the assistant short. Meanwhile playback is held;
+    it goes on from the same sample if it was a cough. 0 cuts at once; needs a sink that can hold.
+    """
+
     transcription: Transcription | None = Field(default_factory=Transcription)
     """Of the user's speech. `True` and `False` are accepted; None switches it off."""
 
@@ -103,6 +108,11 @@ class RealtimeConfig(BaseModel):
     """Hz of the audio given to `send_audio`."""
     output_rate: Annotated[int, Field(ge=8_000, le=192_000)] = 24_000
     """Hz of the audio in `AudioChunk`."""
+
+    skip_leading_silence: bool = False
+    """Leave out the silence with which models begin to speak; positions stay right."""
+    captions: Literal["generated", "heard"] = "generated"
+    """When the assistant's words are told: as they come, or as they sound."""
 
     setup_timeout_s: Annotated[float, Field(gt=0)] = 15.0
     """From dialling to the provider's acceptance of this configuration."""

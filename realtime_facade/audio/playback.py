@@ -45,7 +45,10 @@ class HoldingSink(AudioSink, Protocol):
         """Fall silent with a fade of a few milliseconds; `played_ms` stands still."""
 
     def resume(self) -> None:
-        """Go on from the sample where it was held; none is lost or repeated."""
+        """Go on from the sample where it was held; none is lost or repeated.
+
+        `clear` ends a hold, too.
+        """
 
 
 class Cut(NamedTuple):

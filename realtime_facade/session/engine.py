@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Literal
 
 from ..audio.playback import Playback
-from ..audio.resample import Resampler
 from ..commands import AnyCommand, AppendAudio, UpdateSession
 from ..config import RealtimeConfig
 from ..errors import ProtocolError, RealtimeConnectionError, RealtimeError, SessionClosed
@@ -24,15 +23,19 @@ from ..events import (
     SessionEnded,
     SessionStarted,
     SpeechStarted,
+    SpeechStopped,
     TranscriptDelta,
 )
 from ..providers.base import Codec, Frame, Output, Profile
 from ..transport.base import Transport, TransportClosed
 from .barge_in import interrupt
 from .dispatch import Dispatcher
+from .gate import SpeechGate
 from .observer import Observer
 from .outbox import Outbox
+from .speech import Speech
 from .state import Conversation, Phase, answers_speech
+from .verdict import Judge
 
 logger = logging.getLogger("realtime_facade")
 
@@ -53,6 +56,7 @@ class Engine:
         explain_close: Callable[[int | None, str], RealtimeConnectionError],
         release: Callable[[], Awaitable[None]],
         on_frame: Callable[[Frame], None] | None = None,
+        gate: SpeechGate | None = None,
     ) -> None:
         self._profile = profile
         self._config = config
@@ -74,7 +78,16 @@ class Engine:
         self._on_frame = on_frame
         self._started: asyncio.Future[SessionStarted] = asyncio.get_running_loop().create_future()
         self._children: set[asyncio.Task[Any]] = set()
-        self._resamplers: dict[str, Resampler] = {}
+        self._speech = Speech(
+            config, playback, release=dispatcher.publish, call_later=self.call_later
+        )
+        self._judge = Judge(
+            playback,
+            gate,
+            cut=lambda: self._cut("speech", cancel=False),
+            publish=self._publish,
+            call_later=self.call_later,
+        )
         self._reader: asyncio.Task[None] | None = None
         self._writer: asyncio.Task[None] | None = None
         self._fatal: RealtimeError | None = None
@@ -186,6 +199,7 @@ class Engine:
 
         The session must be open.
         """
+        pcm = self._judge.microphone(pcm)
         command = AppendAudio(data=pcm)
         frames, events = self._codec.send(command)
         for observer in self._listeners:
@@ -216,23 +230,17 @@ class Engine:
         """Dispatch an event; provider's and our own take the same way."""
         conversation = self.conversation
         if type(event) is AudioChunk:
-            if conversation.is_stale(event.response_id):
-                return
-            chunk = self._at_output_rate(event)
-            if chunk.data:
-                self._playback.write(chunk.item_id, chunk.data)
-            elif not chunk.is_final:
-                return
-            for observer in self._listeners:
-                observer.on_event(chunk)
-            self.dispatcher.publish(chunk)
+            if not conversation.is_stale(event.response_id):
+                self._sound(event)
             return
         if type(event) is TranscriptDelta and conversation.is_stale(event.response_id):
             return
         conversation.on_event(event)
         match event:
             case SpeechStarted() if self._config.interrupt_response:
-                self._cut("speech", cancel=False)
+                self._judge.speech_started(self._config.interruption_verdict_ms)
+            case SpeechStopped():
+                self._judge.speech_stopped()
             case OutputCancelled():
                 self._cut(event.reason, cancel=False)
             case SessionStarted() if not self._started.done():
@@ -272,7 +280,16 @@ class Engine:
     def _publish(self, event: Event) -> None:
         for observer in self._observers:
             observer.on_event(event)
+        if type(event) is TranscriptDelta and self._speech.caption(event):
+            return
         self.dispatcher.publish(event)
+
+    def _sound(self, event: AudioChunk) -> None:
+        chunk = self._speech.sound(event)
+        if chunk is not None:
+            for observer in self._listeners:
+                observer.on_event(chunk)
+            self.dispatcher.publish(chunk)
 
     def _apply(self, output: Output) -> None:
         for frame in output.frames:
@@ -291,34 +308,18 @@ class Engine:
         cut = interrupt(
             self._playback, self.conversation, self._profile, reason=reason, cancel=cancel
         )
+        self._judge.decided()
         if cut is None:
             return
         commands, events = cut
-        self._resamplers.clear()
+        self._speech.cut()
         self.dispatcher.drop_audio()
         for command in commands:
             self.execute(command)
         for event in events:
-            self._publish(event)
-
-    def _at_output_rate(self, chunk: AudioChunk) -> AudioChunk:
-        rate = self._config.output_rate
-        if chunk.sample_rate == rate:
-            return chunk
-        resampler = self._resamplers.get(chunk.item_id)
-        if resampler is None:
-            resampler = self._resamplers[chunk.item_id] = Resampler(chunk.sample_rate, rate)
-        data = resampler.push(chunk.data)
-        if chunk.is_final:
-            data += resampler.flush()
-            del self._resamplers[chunk.item_id]
-        return AudioChunk(
-            data=data,
-            sample_rate=rate,
-            is_final=chunk.is_final,
-            item_id=chunk.item_id,
-            response_id=chunk.response_id,
-        )
+            for observer in self._observers:
+                observer.on_event(event)
+            self.dispatcher.publish(event)
 
     async def _read(self) -> None:
         try:

@@ -8,19 +8,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from ..audio.vad import Vad as Vad
 from ..tools.definition import ToolDefinition
-
-
-class Vad(Protocol):
-    """Judges whether a frame of audio holds speech. One instance hears one stream."""
-
-    sample_rate: int
-    """Hz that it wants."""
-    frame_samples: int
-    """Samples per call."""
-
-    def speech_probability(self, frame: bytes) -> float:
-        """0 to 1 for exactly `frame_samples` samples of mono s16le."""
 
 
 class Recognizer(Protocol):
