@@ -45,15 +45,16 @@ class Life:
 
     async def lost(self) -> str:
         """Return why, as soon as the stream is dead."""
-        while True:
-            # That nothing calls any more, only a timer can notice.
+        while (left := self._last + SILENCE_S - time.monotonic()) > 0:
+            # That nothing calls any more, only a timer can notice. The first sign of life brings
+            # the end of patience nearer, so it is looked at again in time.
             try:
-                async with asyncio.timeout(self._last + SILENCE_S - time.monotonic()):
+                async with asyncio.timeout(min(left, SILENCE_S)):
                     await self._ended.wait()
                     return "the system stopped it"
             except TimeoutError:
-                if time.monotonic() >= self._last + SILENCE_S:
-                    return f"no sound has passed for {SILENCE_S:g} s"
+                continue
+        return f"no sound has passed for {SILENCE_S:g} s"
 
 
 class Stream(Protocol):
