@@ -8,6 +8,7 @@ import logging
 import re
 import uuid
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -74,6 +75,7 @@ class GeminiSession:
         self._service = service or service_of(settings)
         self._faults = FaultPlan(settings.faults, settings.number)
         self._lease = Lease()
+        self._stack = AsyncExitStack()
         self._tasks: set[asyncio.Task[None]] = set()
         self._turn = 0
         self._answer: Answer | None = None
@@ -87,8 +89,10 @@ class GeminiSession:
 
     async def run(self) -> None:
         """Speak until the connection ends; leaves no task."""
+        self._spawn(self._converse)
         try:
-            await self._guard(self._converse)
+            # Not the end of `_converse`: a part that hangs must not keep the session alive.
+            await self._connection.wait_closed()
         finally:
             await self._release()
 
@@ -112,6 +116,7 @@ class GeminiSession:
             )
         self._seeding = setup.seeds_history and not setup.handle
         self._ear = Ear(self._parts, setup)
+        self._stack.push_async_callback(self._ear.close)
         self._model = Model(
             setup=setup,
             conversation=conversation,
@@ -357,7 +362,7 @@ class GeminiSession:
         return task
 
     async def _guard(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Let a failure beside the reader end the connection, as one in the reader does."""
+        """Let a failure in any task end the connection."""
         try:
             await work()
         except ConnectionClosed:
@@ -381,8 +386,7 @@ class GeminiSession:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
-        if hasattr(self, "_ear"):
-            await self._ear.close()
+        await self._stack.aclose()
 
 
 def _in_chunks(text: str) -> list[str]:

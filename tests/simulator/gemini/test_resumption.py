@@ -2,9 +2,11 @@
 
 import asyncio
 import base64
+from dataclasses import replace
 
 import pytest
 
+from realtime_facade.simulator.babble import ScriptedRecognizer
 from realtime_facade.simulator.clock import ScaledClock
 from realtime_facade.simulator.faults import (
     AbortFault,
@@ -17,6 +19,7 @@ from realtime_facade.simulator.faults import (
 )
 from realtime_facade.simulator.gemini_memory import Conversation, Handles, Lease
 
+MANUAL = {"automaticActivityDetection": {"disabled": True}}
 HELLO = '[[turns]]\nsteps = [{ say = "Good morning to you." }]'
 
 
@@ -78,6 +81,23 @@ async def test_wrong_handles_are_refused_as_the_service_does(rig):
     await client.connection.close()
     other = await refusal_of(rig, "3.1", handle)
     assert other == (["setupComplete"], (1011, "Internal error occurred."))
+
+
+async def test_a_part_that_hangs_does_not_outlive_the_connection(rig):
+    class Hanging(ScriptedRecognizer):
+        async def finish(self):
+            await asyncio.sleep(3600)
+
+    await rig.start(HELLO)
+    rig.simulator._parts = replace(rig.simulator._scenario.parts(), recognizer=lambda _: Hanging())
+    client, handle = await talked(rig, "3.8", realtimeInputConfig=MANUAL)
+    await client.send(realtimeInput={"activityStart": {}})
+    await client.send(realtimeInput={"activityEnd": {}})
+    await client.quiet(0.05)
+    client.connection.transport.abort()
+    await asyncio.sleep(0.05)
+    assert rig.simulator.sessions_open == 0
+    await rig.connect("3.8", sessionResumption={"handle": handle})
 
 
 async def test_a_handle_dies_two_hours_after_its_connection(rig):
