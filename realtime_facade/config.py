@@ -59,6 +59,12 @@ class Transcription(_Settings):
     prompt: str | None = None
 
 
+VAD_FIELDS = frozenset(
+    {"vad_mode", "vad_threshold", "vad_prefix_padding_ms", "vad_silence_duration_ms"}
+)
+"""The plain way to say what `turn_detection` says."""
+
+
 class RealtimeConfig(BaseModel):
     """Everything that can be asked of a provider. None means the provider's default.
 
@@ -144,6 +150,18 @@ class RealtimeConfig(BaseModel):
             if self.vad_mode is not VADMode.SERVER:
                 raise ValueError("turn_detection needs vad_mode=VADMode.SERVER")
         return self
+
+    def changed(self, **changes: Any) -> "RealtimeConfig":
+        """A copy with some fields changed and the whole checked again.
+
+        `turn_detection` takes the place of the `vad_*` fields, and the other way round.
+        """
+        kept = self.model_fields_set - changes.keys()
+        if "turn_detection" in changes:
+            kept -= VAD_FIELDS
+        elif changes.keys() & VAD_FIELDS:
+            kept -= {"turn_detection"}
+        return RealtimeConfig(**{name: getattr(self, name) for name in kept}, **changes)
 
     @property
     def turns(self) -> ServerVAD | SemanticVAD | None:

@@ -49,7 +49,7 @@ class AudioChunk(Event):
 
 
 class TranscriptDelta(Event):
-    """Words of either speaker. `text` is always new text, so texts can be concatenated as they come."""
+    """Words of either speaker. `text` is always new text, so texts can simply be joined."""
 
     type: Literal["transcript"] = "transcript"
     text: str
@@ -146,6 +146,10 @@ class TokenCounts(BaseModel):
     """Part of the counts above, not in addition to them."""
     reasoning: int = 0
 
+    def __add__(self, other: "TokenCounts") -> "TokenCounts":
+        mine, theirs = self.model_dump(), other.model_dump()
+        return TokenCounts(**{kind: mine[kind] + theirs[kind] for kind in mine})
+
 
 class Usage(BaseModel):
     """Tokens used by one answer."""
@@ -156,9 +160,16 @@ class Usage(BaseModel):
     output: TokenCounts = TokenCounts()
     total: int = 0
 
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            input=self.input + other.input,
+            output=self.output + other.output,
+            total=self.total + other.total,
+        )
+
 
 class OutputCancelled(Event):
-    """The provider dropped the rest of an answer because the user spoke or because it was asked to."""
+    """The provider dropped the rest of an answer: the user spoke, or it was asked to."""
 
     type: Literal["output_cancelled"] = "output_cancelled"
     response_id: str

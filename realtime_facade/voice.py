@@ -4,13 +4,21 @@ import asyncio
 import functools
 import inspect
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Generator
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Generator,
+    Sequence,
+)
 from contextlib import AsyncExitStack
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pydantic_core import from_json
 
 from .audio.playback import AudioSink, Playback
+from .audio.vad import Vad
 from .config import RealtimeConfig, VADMode
 from .errors import ConfigurationError, RealtimeConnectionError, SessionClosed
 from .events import (
@@ -20,7 +28,6 @@ from .events import (
     Interrupted,
     RawEvent,
     TranscriptDelta,
-    TurnEnded,
 )
 from .features.history import History
 from .features.tool_calls import ToolCalls
@@ -34,15 +41,16 @@ from .providers.registry import (
 )
 from .session.dispatch import Dispatcher, Handler, Subscription, is_async
 from .session.engine import Engine
+from .session.gate import SpeechGate
+from .session.observer import Observer
 from .session.session import EventStream, Session
-from .session.state import Phase
 from .tools.function import ToolSet
 from .transport.websocket import dial
 
-H = TypeVar("H", bound=Callable[..., Any])
+if TYPE_CHECKING:
+    from .features.echo import EchoControl
 
-PATIENCE_S = 15.0
-"""How long `run` waits, after the audio has ended, for an answer that is due but does not come."""
+H = TypeVar("H", bound=Callable[..., Any])
 
 
 class Connection:
@@ -75,6 +83,11 @@ class RealtimeVoice:
         api_key: Instead of the environment's.
         base_url: Of a compatible server, instead of the provider's own.
         sink: Where assistant speech goes besides `on_audio`; its position tells what was heard.
+        vad: Makes a detector for the microphone. With it the provider hears nothing, while the
+            assistant is audible, that has not lasted for `config.interruption_verdict_ms`: a
+            cough does not reach it.
+        echo_cancellation: Take the assistant's voice out of the microphone (extra `aec`).
+        features: Makers of further observers, called once per conversation.
 
     Raises:
         ConfigurationError: If no provider can be chosen.
@@ -92,6 +105,9 @@ class RealtimeVoice:
         api_key: str | None = None,
         base_url: str | None = None,
         sink: AudioSink | None = None,
+        vad: Callable[[], Vad] | None = None,
+        echo_cancellation: bool = False,
+        features: Sequence[Callable[[], Observer]] = (),
     ) -> None:
         if isinstance(provider, Provider):
             self.provider = provider.with_key(api_key, base_url)
@@ -99,7 +115,11 @@ class RealtimeVoice:
             name = provider or self._fixed_provider or choose_provider()
             self.provider = provider_class(name)(api_key=api_key, base_url=base_url)
         self.config = config or RealtimeConfig()
-        self._sink = sink
+        self.sink = sink
+        """Used by conversations started afterwards."""
+        self._vad = vad
+        self._echo_cancellation = echo_cancellation
+        self._features = tuple(features)
         self._handlers: list[tuple[tuple[type[Event], ...], Handler]] = []
         self._wire_handlers: list[tuple[str, Handler]] = []
         self._tool_handler: Handler | None = None
@@ -252,7 +272,7 @@ class RealtimeVoice:
         stream = EventStream(dispatcher.open(Event))
         session = await self._open(dispatcher)
         feeder = (
-            asyncio.create_task(self._feed(session, audio, dispatcher), name="realtime feeder")
+            asyncio.create_task(self._feed(session, audio), name="realtime feeder")
             if audio is not None
             else None
         )
@@ -270,9 +290,7 @@ class RealtimeVoice:
                 await asyncio.wait([feeder])
             await session.close()
 
-    async def _feed(
-        self, session: Session, audio: AsyncIterable[bytes], dispatcher: Dispatcher
-    ) -> None:
+    async def _feed(self, session: Session, audio: AsyncIterable[bytes]) -> None:
         try:
             async for chunk in audio:
                 await session.send_audio(chunk)
@@ -280,7 +298,7 @@ class RealtimeVoice:
                 await session.end_audio()
             else:
                 await session.commit_audio()
-            await _until_quiet(session, dispatcher.open(Event))
+            await session.wait_quiet()
         except SessionClosed:
             pass  # the stream of events says why it ended
         finally:
@@ -308,12 +326,22 @@ class RealtimeVoice:
                         ping_timeout_s=profile.ping_timeout_s,
                         explain_refusal=provider.explain_refusal,
                     )
+                    gate = (
+                        SpeechGate(
+                            self._vad(),
+                            profile.input_rate,
+                            verdict_ms=config.interruption_verdict_ms,
+                        )
+                        if self._vad is not None
+                        else None
+                    )
+                    echo = self._echo_control(gate) if self._echo_cancellation else None
                     engine = Engine(
                         transport=transport,
                         codec=codec,
                         profile=profile,
                         config=config,
-                        playback=Playback(config.output_rate, sink=self._sink),
+                        playback=Playback(config.output_rate, sink=self.sink),
                         dispatcher=dispatcher,
                         observers=[
                             history,
@@ -323,10 +351,14 @@ class RealtimeVoice:
                                 timeout_s=config.tool_timeout_s,
                                 max_parallel=config.max_parallel_tools,
                             ),
+                            *([echo] if echo is not None else []),
+                            *(make() for make in self._features),
                         ],
                         explain_close=provider.explain_close,
                         release=stack.pop_all().aclose,
                         on_frame=self._wire_tap(dispatcher),
+                        gate=gate,
+                        clean=echo.clean if echo is not None else None,
                     )
                     stack.push_async_callback(engine.close)
                     for kinds, handler in self._handlers:
@@ -344,6 +376,16 @@ class RealtimeVoice:
         session = Session(engine, started=started, history=history.conversation)
         self._sessions.add(session)
         return session
+
+    def _echo_control(self, gate: SpeechGate | None) -> "EchoControl":
+        from .audio.echo import EchoCanceller
+        from .features.echo import EchoControl
+
+        def shut(closed: bool) -> None:
+            if gate is not None:
+                gate.shut = closed
+
+        return EchoControl(EchoCanceller, shut)
 
     def _wire_tap(self, dispatcher: Dispatcher) -> Callable[[Frame], None] | None:
         if not self._wire_handlers:
@@ -383,24 +425,6 @@ class GeminiRealtimeProvider(RealtimeVoice):
 
     def __init__(self, config: RealtimeConfig | None = None, **settings: Any) -> None:
         super().__init__(config=config, **settings)
-
-
-async def _until_quiet(session: Session, subscription: Subscription) -> None:
-    """Return when the conversation has been at rest for a while after the last audio."""
-    # Providers that do not report speech give no sign until they answer.
-    at_rest_s = 2.0 if session.reports_speech else 8.0
-    patience_s = max(PATIENCE_S, session.config.tool_timeout_s + 5)
-    while session.is_active:
-        limit_s = at_rest_s if session.phase is Phase.LISTENING else patience_s
-        try:
-            async with asyncio.timeout(limit_s):
-                event = await subscription.mailbox.get()
-        except TimeoutError:
-            return
-        if isinstance(event, TurnEnded):
-            at_rest_s = 0.5
-        if event is None:
-            return
 
 
 def _adapt(handler: H, arguments: Callable[[Any], tuple[Any, ...] | None]) -> Handler:

@@ -57,6 +57,7 @@ class Engine:
         release: Callable[[], Awaitable[None]],
         on_frame: Callable[[Frame], None] | None = None,
         gate: SpeechGate | None = None,
+        clean: Callable[[bytes], bytes] | None = None,
     ) -> None:
         self._profile = profile
         self._config = config
@@ -75,6 +76,7 @@ class Engine:
         self._listeners = [observer for observer in observers if observer.wants_audio]
         self._explain_close = explain_close
         self._release = release
+        self._clean = clean
         self._on_frame = on_frame
         self._started: asyncio.Future[SessionStarted] = asyncio.get_running_loop().create_future()
         self._children: set[asyncio.Task[Any]] = set()
@@ -199,7 +201,11 @@ class Engine:
 
         The session must be open.
         """
+        if self._clean is not None:
+            pcm = self._clean(pcm)
         pcm = self._judge.microphone(pcm)
+        if not pcm:
+            return
         command = AppendAudio(data=pcm)
         frames, events = self._codec.send(command)
         for observer in self._listeners:

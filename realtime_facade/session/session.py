@@ -1,5 +1,6 @@
 """The application's handle on one conversation."""
 
+import asyncio
 from collections.abc import AsyncIterator, Generator
 from typing import Any, Self
 
@@ -16,19 +17,21 @@ from ..commands import (
     SendText,
     UpdateSession,
 )
-from ..config import RealtimeConfig
+from ..config import VAD_FIELDS, RealtimeConfig
 from ..conversation import ConversationHistory
 from ..errors import AudioFormatError, ConfigurationError, RealtimeError
-from ..events import ConfigWarning, Event, SessionEnded, SessionStarted
+from ..events import (
+    ConfigWarning,
+    ErrorOccurred,
+    Event,
+    SessionEnded,
+    SessionStarted,
+    TurnEnded,
+)
 from ..tools.function import ToolSet
 from .dispatch import Handler, Subscription
 from .engine import Engine
 from .state import Phase
-
-VAD_FIELDS = frozenset(
-    {"vad_mode", "vad_threshold", "vad_prefix_padding_ms", "vad_silence_duration_ms"}
-)
-"""The plain way to say what `turn_detection` says."""
 
 UPDATABLE = frozenset(
     {
@@ -48,6 +51,10 @@ UPDATABLE = frozenset(
     }
 )
 """Configuration fields that can be asked for in a running session; a provider may allow fewer."""
+
+
+PATIENCE_S = 15.0
+"""How long `wait_quiet` waits for an answer that is due but does not come."""
 
 
 class Sent:
@@ -153,11 +160,6 @@ class Session:
         return tuple(self._engine.warnings)
 
     @property
-    def reports_speech(self) -> bool:
-        """Whether `SpeechStarted` and `SpeechStopped` can be expected."""
-        return self._engine.profile.emits_speech_events
-
-    @property
     def phase(self) -> Phase:
         """Whose turn it is."""
         return self._engine.conversation.phase
@@ -234,14 +236,8 @@ class Session:
                 provider=self.provider,
                 advice=f"these can be changed: {', '.join(sorted(UPDATABLE))}",
             )
-        before = self._engine.config
-        kept = before.model_fields_set - changes.keys()
-        if "turn_detection" in changes:
-            kept -= VAD_FIELDS
-        elif changes.keys() & VAD_FIELDS:
-            kept -= {"turn_detection"}
         try:
-            after = RealtimeConfig(**{name: getattr(before, name) for name in kept}, **changes)
+            after = self._engine.config.changed(**changes)
         except ValidationError as error:
             raise ConfigurationError(str(error), provider=self.provider) from error
         self._engine.execute(
@@ -274,6 +270,32 @@ class Session:
         await self._engine.finished.wait()
         assert self._engine.ended is not None  # noqa: S101 - set before `finished`
         return self._engine.ended
+
+    async def wait_quiet(self) -> None:
+        """Wait until the conversation has come to rest: nothing is said, expected or heard.
+
+        Call it after `end_audio`. Gives up on an answer that is due but does not come.
+        """
+        # Providers that do not report speech give no sign until they answer.
+        at_rest_s = 2.0 if self._engine.profile.emits_speech_events else 8.0
+        patience_s = max(PATIENCE_S, self.config.tool_timeout_s + 5)
+        events = self.events()
+        while self.is_active:
+            limit_s = at_rest_s if self.phase is Phase.LISTENING else patience_s
+            try:
+                async with asyncio.timeout(max(limit_s, self.playback.pending_ms / 1000)):
+                    event = await anext(events, None)
+            except TimeoutError:
+                if self.phase is Phase.LISTENING and self.playback.pending_ms:
+                    continue
+                return
+            if isinstance(event, TurnEnded):
+                at_rest_s = 0.5
+
+    def report(self, error: RealtimeError) -> None:
+        """Tell the application of an error outside the session, such as a device's."""
+        if self.is_active:
+            self._engine.emit(ErrorOccurred.of(error))
 
     async def close(self) -> None:
         """End the conversation; what is queued is sent first, for at most a second. Idempotent."""
