@@ -107,9 +107,9 @@ class Response:
         if not self.active:
             return
         self.finish("cancelled", reason)
-        for _ in range(self._faults.late_deltas(self._turn)):
-            for output in self._outputs[-1:]:
-                self._audio_delta(output, bytes(480))
+        if self.spoken:
+            for _ in range(self._faults.late_deltas(self._turn)):
+                self._audio_delta(self._outputs[-1], bytes(480))
 
     def finish(self, status: Status, reason: str | None) -> None:
         """Send the done events of every item, in order, and `response.done`."""

@@ -59,7 +59,7 @@ async def test_pace():
     start = time.monotonic()
     chunks = await spoken("One two three four five six.", speed=5)
     seconds = sum(len(chunk.pcm) for chunk in chunks) / 48_000
-    assert time.monotonic() - start == pytest.approx(seconds / 5, rel=0.3)
+    assert 0.8 * seconds / 5 < time.monotonic() - start < seconds
 
 
 async def test_a_fast_clock_paces_faster():

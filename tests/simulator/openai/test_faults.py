@@ -82,14 +82,14 @@ async def test_dropped_message(dial: Any):
 async def test_stall_delays_but_loses_nothing(dial: Any):
     from time import perf_counter
 
-    async with dial(TWICE, faults=[StallFault(after_chunks=1, seconds=0.3)]) as client:
+    async with dial(TWICE, faults=[StallFault(after_chunks=1, seconds=0.6)]) as client:
         start = perf_counter()
         first = await answer(client)
         middle = perf_counter()
         second = await answer(client)
         end = perf_counter()
 
-    assert middle - start > 0.3 > end - middle
+    assert middle - start > 0.6 > end - middle
     assert [m["type"] for m in first] == [m["type"] for m in second]
 
 
