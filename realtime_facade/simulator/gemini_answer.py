@@ -218,6 +218,9 @@ class Answer:
                 if self._family.bundles and self._chunks % _FILLER_EVERY == 0:
                     await self._model.send({})
                 await self._model.meet_faults(self.turn, self._chunks)
+        if self._half_sample:
+            await self._send_audio(self._half_sample, "")
+            self._half_sample = b""
 
     def _account(self, pcm: bytes) -> None:
         """Note when a listener who plays everything as it comes will have heard this."""
