@@ -67,6 +67,7 @@ class Tape:
                 f"a volume of {value} is impossible", advice="give a number from 0.0 to 1.0"
             )
         self._volume = float(value)
+        self._settle()
 
     @property
     def muted(self) -> bool:
@@ -75,6 +76,7 @@ class Tape:
     @muted.setter
     def muted(self, value: bool) -> None:
         self._muted = bool(value)
+        self._settle()
 
     def write(self, pcm: bytes) -> None:
         """Append mono s16le.
@@ -89,11 +91,10 @@ class Tape:
 
     def read(self, count: int) -> Samples:
         """The next samples at the present loudness: `count`, or fewer at the end or in a hold."""
-        target = self._target
+        self._settle()
         if self.idle:
-            # Nobody can hear a jump in silence.
-            self._gain = target
             return np.zeros(0, np.int16)
+        target = self._target
         step = 1 / (RAMP_S * self.rate)
         if self.held:
             count = min(count, int(np.ceil(self._gain / step)))
@@ -135,6 +136,11 @@ class Tape:
     @property
     def _target(self) -> float:
         return 0.0 if self.held or self._muted else self._volume
+
+    def _settle(self) -> None:
+        # Nobody can hear a jump in silence.
+        if self.idle:
+            self._gain = self._target
 
     def _slice(self, start: int, end: int) -> Samples:
         # A copy: an array over the bytearray itself would forbid it to grow.

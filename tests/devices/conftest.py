@@ -21,7 +21,7 @@ PROGRAMS = ("pulseaudio", "pactl", "paplay", "parec")
 
 
 def speechlike(seconds: float, rate: int, *, seed: int = 1) -> bytes:
-    """Noise below 3 kHz that swells like syllables: nothing in it repeats, no resampler hurts it."""
+    """Noise below 3 kHz that swells like syllables: nothing repeats, no resampler hurts it."""
     count = round(seconds * 48_000)
     spectrum = np.fft.rfft(np.random.default_rng(seed).standard_normal(count))
     hertz = np.fft.rfftfreq(count, 1 / 48_000)
