@@ -92,7 +92,7 @@ class Tape:
     def read(self, count: int) -> Samples:
         """The next samples at the present loudness: `count`, or fewer at the end or in a hold."""
         self._settle()
-        if self.idle:
+        if self.idle or count < 1:
             return np.zeros(0, np.int16)
         target = self._target
         step = 1 / (RAMP_S * self.rate)
