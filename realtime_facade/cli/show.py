@@ -68,6 +68,7 @@ class TextShow:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._open_line: str | None = None
+        self._calls: dict[str, ToolCallRequest] = {}
 
     def note(self, text: str) -> None:
         """Print it dimly."""
@@ -83,11 +84,14 @@ class TextShow:
                 if self._open_line != event.item_id:
                     self._line("[bold green]Assistant[/]  ", end="")
                     self._open_line = event.item_id
-                self._console.print(escape(event.text), end="")
+                self._console.print(escape(event.text), end="", highlight=False, soft_wrap=True)
             case ToolCallRequest():
-                arguments = ", ".join(f"{k}={v!r}" for k, v in event.arguments.items())
-                self._line(f"[bold yellow]Tool[/]       {event.function_name}({escape(arguments)})")
+                # It overtakes the words that led to it; its result comes in order.
+                self._calls[event.call_id] = event
             case ToolCallCompleted():
+                call = self._calls.pop(event.call_id)
+                arguments = ", ".join(f"{k}={v!r}" for k, v in call.arguments.items())
+                self._line(f"[bold yellow]Tool[/]       {call.function_name}({escape(arguments)})")
                 self._line(f"           -> {escape(event.output)}")
             case Interrupted():
                 how = "about " if event.estimated else ""
@@ -115,7 +119,7 @@ class TextShow:
         if self._open_line is not None:
             self._console.print()
             self._open_line = None
-        self._console.print(markup, end=end, highlight=False)
+        self._console.print(markup, end=end, highlight=False, soft_wrap=True)
 
 
 def _is_audio(event: Event) -> bool:
