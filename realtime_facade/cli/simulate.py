@@ -50,7 +50,7 @@ async def serve(
         host=host,
         port=port,
         speed=speed,
-        wires=("openai", "gemini"),
+        wires=("openai", "gemini", "gemini_tls"),
         allow_remote=allow_remote,
     ) as simulator:
         addresses = {

@@ -6,9 +6,10 @@ import ssl
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from typing import Literal, Protocol, Self
+from typing import TYPE_CHECKING, Literal, Protocol, Self, get_args
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
@@ -22,7 +23,10 @@ from .parts import Parts
 from .scenario import Scenario
 from .settings import SessionSettings
 
-Wire = Literal["openai", "gemini"]
+if TYPE_CHECKING:
+    from .gemini import GeminiService
+
+Wire = Literal["openai", "gemini", "gemini_tls"]
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -47,13 +51,15 @@ class Simulator:
         scenario: What to answer; None answers every turn with the same sentence.
         host: Address to listen on.
         port: 0 picks free ports; N listens on N (OpenAI), N + 1 (Gemini, TLS), N + 2 (Gemini).
-        wires: Which protocols to serve.
+        wires: Which protocols to serve; `gemini_tls`, which Google's SDK insists on, needs the
+            extra `cli` for its certificate.
         speed: Answers are generated this many times faster than real time; 0 is unpaced.
         chunk_ms: Length of one audio delta.
         clock: Time, for pacing and limits.
         seed: Makes identifiers repeatable.
         faults: In addition to the scenario's.
         session_limit_s: Instead of the providers' own limits.
+        gemini: What sessions on the Gemini wire share: refused keys, handles to resume with.
         allow_remote: Needed for a host that other computers can reach: there is no protection.
 
     Raises:
@@ -75,16 +81,17 @@ class Simulator:
         faults: Sequence[AnyFault] = (),
         session_limit_s: float | None = None,
         allow_remote: bool = False,
+        gemini: "GeminiService | None" = None,
     ) -> None:
         if host not in _LOOPBACK and not allow_remote:
             raise ConfigurationError(
                 f"the simulator would be open to other computers on {host!r}",
                 advice="listen on 127.0.0.1, or pass allow_remote=True",
             )
-        if unknown := set(wires) - {"openai", "gemini"}:
+        if unknown := set(wires) - set(get_args(Wire)):
             raise ConfigurationError(
                 f"there is no wire {', '.join(map(repr, sorted(unknown)))}",
-                advice="choose from 'openai' and 'gemini'",
+                advice=f"choose from {', '.join(get_args(Wire))}",
             )
         self._scenario = scenario or Scenario()
         self._parts = parts
@@ -97,6 +104,7 @@ class Simulator:
         self._ids = Ids(seed)
         self._faults = (*self._scenario.faults, *faults)
         self._session_limit_s = session_limit_s
+        self._gemini = gemini
         self._stack = AsyncExitStack()
         self._urls: dict[str, str] = {}
         self._ca_path: Path | None = None
@@ -128,7 +136,7 @@ class Simulator:
         """The authority behind `gemini_url`, PEM."""
         if self._ca_path is None:
             raise ConfigurationError(
-                "the simulator has no certificate", advice="start it with wires=('gemini',)"
+                "the simulator has no certificate", advice="start it with wires=('gemini_tls',)"
             )
         return self._ca_path
 
@@ -146,7 +154,7 @@ class Simulator:
                     check,
                     choose_subprotocol=choose_subprotocol,
                 )
-            if "gemini" in self._wires:
+            if {"gemini", "gemini_tls"} & set(self._wires):
                 await self._start_gemini(stack)
             self._stack = stack.pop_all()
         return self
@@ -156,16 +164,22 @@ class Simulator:
         self._urls.clear()
 
     async def _start_gemini(self, stack: AsyncExitStack) -> None:
-        from . import certificate, gemini
+        from .gemini import GeminiService, GeminiSession, check
+
+        session = partial(GeminiSession, service=self._gemini or GeminiService())
+        if "gemini" in self._wires:
+            await self._listen(stack, "gemini_plain", 2, "ws://{}", session, check)
+        if "gemini_tls" in self._wires:
+            tls = await self._certificate(stack)
+            await self._listen(stack, "gemini", 1, "https://{}", session, check, tls=tls)
+
+    async def _certificate(self, stack: AsyncExitStack) -> ssl.SSLContext:
+        from .certificate import issue
 
         directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="simulator-"))
-        context, ca_path = await asyncio.to_thread(
-            certificate.issue, Path(directory), sorted({self._host, "127.0.0.1", "localhost"})
-        )
-        self._ca_path = Path(ca_path)
-        check, session = gemini.check, gemini.GeminiSession
-        await self._listen(stack, "gemini", 1, "https://{}", session, check, tls=context)
-        await self._listen(stack, "gemini_plain", 2, "ws://{}", session, check)
+        hosts = sorted({self._host, "127.0.0.1", "localhost"})
+        context, self._ca_path = await asyncio.to_thread(issue, Path(directory), hosts)
+        return context
 
     async def _listen(
         self,

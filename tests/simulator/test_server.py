@@ -73,7 +73,7 @@ async def test_a_port_that_was_asked_for():
 
 
 async def test_both_wires_at_once():
-    async with Simulator(wires=("openai", "gemini")) as simulator:
+    async with Simulator(wires=("openai", "gemini", "gemini_tls")) as simulator:
         assert simulator.openai_url.startswith("ws://127.0.0.1:")
         assert simulator.gemini_url.startswith("https://127.0.0.1:")
         assert simulator.gemini_plain_url.startswith("ws://127.0.0.1:")

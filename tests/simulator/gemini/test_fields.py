@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime_facade.simulator.gemini_fields import (
+from realtime_facade.simulator.gemini.fields import (
     Fields,
     Refusal,
     camel,

@@ -17,7 +17,7 @@ from realtime_facade.simulator.faults import (
     OddChunksFault,
     StallFault,
 )
-from realtime_facade.simulator.gemini_memory import Conversation, Handles, Lease
+from realtime_facade.simulator.gemini.memory import Conversation, Handles, Lease
 
 MANUAL = {"automaticActivityDetection": {"disabled": True}}
 HELLO = '[[turns]]\nsteps = [{ say = "Good morning to you." }]'

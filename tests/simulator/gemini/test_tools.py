@@ -2,7 +2,7 @@
 
 import pytest
 
-from realtime_facade.simulator import gemini_door
+from realtime_facade.simulator.gemini import GeminiService
 
 ONE = """
 [[turns]]
@@ -198,9 +198,7 @@ async def test_an_error_reaches_the_mind_like_an_output(rig):
 
 
 async def test_audio_during_a_blocking_call_is_refused_by_a_strict_service(rig, speech):
-    await rig.start(ONE)
-    strict = gemini_door.GeminiService(strict_tools=True)
-    gemini_door._SERVICES[rig.simulator._ids] = strict
+    await rig.start(ONE, gemini=GeminiService(strict_tools=True))
     client = await rig.connect("2.5-native", tools=rig.tools(rig.function("weather")))
     await client.write("go")
     await client.until("toolCall")

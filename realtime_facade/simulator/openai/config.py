@@ -5,8 +5,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ..tools.definition import ToolDefinition
-from .openai_wire import WireError, explain
+from ...tools.definition import ToolDefinition
+from .wire import WireError, explain
 
 DEFAULT_INSTRUCTIONS = "You are a helpful, friendly assistant. Keep your answers short."
 DEFAULT_MODEL = "gpt-realtime"

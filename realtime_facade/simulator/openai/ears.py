@@ -5,11 +5,11 @@ import base64
 import binascii
 from collections.abc import Iterator
 
-from ..audio import g711
-from .hearing import SpeechEnd, SpeechStart, Transcriber, TurnDetector
-from .openai_config import Format, SemanticVad, ServerVad
-from .openai_wire import WireError
-from .parts import Recognizer, Vad
+from ...audio import g711
+from ..hearing import SpeechEnd, SpeechStart, Transcriber, TurnDetector
+from ..parts import Recognizer, Vad
+from .config import Format, SemanticVad, ServerVad
+from .wire import WireError
 
 _SLICE_MS = 20
 _SHORTEST_COMMIT_MS = 100

@@ -10,21 +10,24 @@ from urllib.parse import parse_qs, urlsplit
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
-from .faults import FaultPlan
-from .hearing import SpeechStart, Transcriber
-from .openai_config import (
+from ..faults import FaultPlan
+from ..hearing import SpeechStart, Transcriber
+from ..outbox import Outbox
+from ..parts import Parts
+from ..settings import SessionSettings
+from .config import (
     BETA_FIELDS,
     DEFAULT_MODEL,
     Configuration,
     ResponseOptions,
     parse_options,
 )
-from .openai_ears import Ears, rate_of, to_wire
-from .openai_items import Conversation, Item, user_audio
-from .openai_plan import Plan, context, fault_error
-from .openai_response import Response
-from .openai_transcription import transcription_events
-from .openai_wire import (
+from .ears import Ears, rate_of, to_wire
+from .items import Conversation, Item, user_audio
+from .plan import Plan, context, fault_error
+from .response import Response
+from .transcription import transcription_events
+from .wire import (
     AnyClientEvent,
     AudioAppend,
     AudioClear,
@@ -42,9 +45,6 @@ from .openai_wire import (
     error_message,
     parse,
 )
-from .outbox import Outbox
-from .parts import Parts
-from .settings import SessionSettings
 
 _log = logging.getLogger(__name__)
 _LIMIT_S = 3600.0

@@ -7,14 +7,14 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from .faults import FaultPlan
-from .openai_ears import rate_of, to_wire
-from .openai_items import Conversation, Item, entries, text_tokens
-from .openai_plan import Plan, argument_pieces, fault_error, rate_limit, status_details, usage
-from .outbox import Outbox
-from .parts import Call, Mind, Say, Step, Voice
-from .settings import SessionSettings
-from .speaking import SpokenChunk, closing, generate, tokens
+from ..faults import FaultPlan
+from ..outbox import Outbox
+from ..parts import Call, Mind, Say, Step, Voice
+from ..settings import SessionSettings
+from ..speaking import SpokenChunk, closing, generate, tokens
+from .ears import rate_of, to_wire
+from .items import Conversation, Item, entries, text_tokens
+from .plan import Plan, argument_pieces, fault_error, rate_limit, status_details, usage
 
 _log = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from .gemini_fields import INVALID_ARGUMENT, Refusal
+from .fields import INVALID_ARGUMENT, Refusal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

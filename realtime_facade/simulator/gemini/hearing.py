@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..audio.resample import Resampler
-from ..tools.definition import ToolDefinition
-from .gemini_setup import Setup
-from .hearing import SpeechStart, Transcriber, TurnDetector
-from .parts import Parts
+from ...audio.resample import Resampler
+from ...tools.definition import ToolDefinition
+from ..hearing import SpeechStart, Transcriber, TurnDetector
+from ..parts import Parts
+from .setup import Setup
 
 INPUT_RATE = 16_000
 _PREFIX_MS = 300

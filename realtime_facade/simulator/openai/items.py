@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from .clock import Ids
-from .openai_wire import AnyItem, FunctionCallItem, FunctionCallOutputItem, WireError
-from .parts import Entry, Message, ToolOutput
-from .speaking import tokens
+from ..clock import Ids
+from ..parts import Entry, Message, ToolOutput
+from ..speaking import tokens
+from .wire import AnyItem, FunctionCallItem, FunctionCallOutputItem, WireError
 
 _HIDDEN = ("audio",)
 """Of content parts: shown by `conversation.item.retrieve` alone."""

@@ -5,10 +5,10 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
-from .clock import Ids
-from .openai_config import Transcription
-from .openai_items import text_tokens
-from .speaking import tokens
+from ..clock import Ids
+from ..speaking import tokens
+from .config import Transcription
+from .items import text_tokens
 
 _log = logging.getLogger(__name__)
 _AUDIO_TOKENS_PER_SECOND = 10

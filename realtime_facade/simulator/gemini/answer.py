@@ -8,13 +8,13 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from .faults import AbortFault, CloseFault, FaultPlan, StallFault
-from .gemini_fields import Refusal
-from .gemini_memory import Conversation, Spent, audio_tokens, text_tokens, usage
-from .gemini_setup import Setup
-from .parts import Call, Message, Mind, Say, ToolOutput, Voice
-from .settings import SessionSettings
-from .speaking import SpokenChunk, generate
+from ..faults import AbortFault, CloseFault, FaultPlan, StallFault
+from ..parts import Call, Message, Mind, Say, ToolOutput, Voice
+from ..settings import SessionSettings
+from ..speaking import SpokenChunk, generate
+from .fields import Refusal
+from .memory import Conversation, Spent, audio_tokens, text_tokens, usage
+from .setup import Setup
 
 OUTPUT_RATE = 24_000
 _FILLER_EVERY = 4

@@ -1,4 +1,4 @@
-"""The door of the simulated OpenAI Realtime API: addresses, keys, and the session behind them."""
+"""The door of the simulated OpenAI Realtime API: addresses and keys."""
 
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -8,10 +8,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from .openai_session import OpenAISession
-from .server import refusal
-
-__all__ = ["OpenAISession", "check", "choose_subprotocol"]
+from ..server import refusal
 
 PATHS = ("/v1/realtime", "/openai/v1/realtime", "/openai/realtime")
 """OpenAI's own, Azure's, and Azure's older one."""

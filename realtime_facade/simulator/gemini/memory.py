@@ -5,9 +5,9 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
-from .clock import Clock
-from .gemini_fields import Refusal, invalid
-from .parts import Entry, Message
+from ..clock import Clock
+from ..parts import Entry, Message
+from .fields import Refusal, invalid
 
 AUDIO_TOKENS_PER_SECOND = 25
 _HANDLE_LIFETIME_S = 2 * 3600

@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from ..tools.definition import ToolDefinition
-from .faults import MomentFault
-from .openai_config import Configuration, Format, ResponseOptions
-from .openai_items import Conversation, Item, text_tokens, tokens_of
-from .openai_wire import AnyItem, explain
+from ...tools.definition import ToolDefinition
+from ..faults import MomentFault
+from .config import Configuration, Format, ResponseOptions
+from .items import Conversation, Item, text_tokens, tokens_of
+from .wire import AnyItem, explain
 
 _TOKEN_LIMIT = 15_000_000
 _ITEM: TypeAdapter[AnyItem] = TypeAdapter(AnyItem)

@@ -6,9 +6,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ..tools.definition import ToolDefinition
-from .gemini_families import VOICES, Family, family_of
-from .gemini_fields import INVALID_ARGUMENT, Fields, Refusal, invalid
+from ...tools.definition import ToolDefinition
+from .families import VOICES, Family, family_of
+from .fields import INVALID_ARGUMENT, Fields, Refusal, invalid
 
 _SETUP = [
     "model",

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Self, TypeVar
 
-from ..providers.base import Frame
+from ...providers.base import Frame
 
 INVALID_ARGUMENT = "Request contains an invalid argument."
 _LONGEST_REASON = 123

@@ -1,7 +1,6 @@
 """Lets clients of the simulated Gemini service in: the path they dial and the key they show."""
 
 import re
-import weakref
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import NamedTuple
@@ -10,10 +9,9 @@ from urllib.parse import parse_qs
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
-from .gemini_fields import Refusal, invalid
-from .gemini_memory import Handles
-from .server import refusal
-from .settings import SessionSettings
+from ..server import refusal
+from .fields import Refusal, invalid
+from .memory import Handles
 
 _PATH = re.compile(r"(?:\.(v\d\w*)\.\w+)?[./]BidiGenerateContent(Constrained)?$")
 _NO_KEY = (
@@ -35,15 +33,6 @@ class GeminiService:
     strict_tools: bool = False
     """Close the connection when audio arrives during a blocking call: seen with 2.5 models."""
     handles: Handles = field(default_factory=Handles)
-
-
-# Sessions of one simulator share its Ids, and nothing else that lives as long as it does.
-_SERVICES: weakref.WeakKeyDictionary[object, GeminiService] = weakref.WeakKeyDictionary()
-
-
-def service_of(settings: SessionSettings) -> GeminiService:
-    """The service that the sessions of one simulator share."""
-    return _SERVICES.setdefault(settings.ids, GeminiService())
 
 
 class Address(NamedTuple):

@@ -1,6 +1,6 @@
 """Speaks the Gemini Live protocol from the provider's side: one session per connection.
 
-What is simulated is the Developer API with four families of models, see `gemini_families`.
+What is simulated is the Developer API with four families of models, see `families`.
 """
 
 import asyncio
@@ -16,18 +16,16 @@ from typing import Any
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
-from ..errors import AudioFormatError
-from .faults import FaultPlan
-from .gemini_answer import Answer, Batch, Model
-from .gemini_door import GeminiService, address, authenticate, check, service_of
-from .gemini_fields import Fields, Refusal, decode, duration, invalid, parse, render
-from .gemini_hearing import Began, Ear, Ended
-from .gemini_memory import Conversation, Lease, response_text
-from .gemini_setup import read_setup, read_text, read_tools
-from .parts import Entry, Message, Parts, ToolOutput
-from .settings import SessionSettings
-
-__all__ = ["GeminiService", "GeminiSession", "check"]
+from ...errors import AudioFormatError
+from ..faults import FaultPlan
+from ..parts import Entry, Message, Parts, ToolOutput
+from ..settings import SessionSettings
+from .answer import Answer, Batch, Model
+from .door import GeminiService, address, authenticate
+from .fields import Fields, Refusal, decode, duration, invalid, parse, render
+from .hearing import Began, Ear, Ended
+from .memory import Conversation, Lease, response_text
+from .setup import read_setup, read_text, read_tools
 
 _log = logging.getLogger(__name__)
 
@@ -59,7 +57,7 @@ class GeminiSession:
         connection: Accepted; nothing was read from it.
         parts: Ears, mind and voice.
         settings: Time, pace, faults.
-        service: What is shared with other sessions; None: with those of the same simulator.
+        service: What is shared with other sessions; None: nothing.
     """
 
     def __init__(
@@ -72,7 +70,7 @@ class GeminiSession:
         self._connection = connection
         self._parts = parts
         self._settings = settings
-        self._service = service or service_of(settings)
+        self._service = service or GeminiService()
         self._faults = FaultPlan(settings.faults, settings.number)
         self._lease = Lease()
         self._stack = AsyncExitStack()

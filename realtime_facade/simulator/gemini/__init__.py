@@ -1,0 +1,5 @@
+"""Gemini Live (Developer API) from the provider's side."""
+
+from .door import GeminiService as GeminiService
+from .door import check as check
+from .session import GeminiSession as GeminiSession

@@ -1,0 +1,5 @@
+"""OpenAI Realtime from the provider's side."""
+
+from .door import check as check
+from .door import choose_subprotocol as choose_subprotocol
+from .session import OpenAISession as OpenAISession
