@@ -1,7 +1,7 @@
 """Between a session and any device: a sink over every loudspeaker, mono from every microphone."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import numpy as np
@@ -259,7 +259,7 @@ class DeviceSink:
         report(self.device, failure)
 
 
-async def mono_chunks(device: AudioInputDevice, rate: int) -> AsyncIterator[bytes]:
+async def mono_chunks(device: AudioInputDevice, rate: int) -> AsyncGenerator[bytes, None]:
     """What a started microphone hears, as mono s16le at `rate` Hz.
 
     Channels are mixed down by their mean. An incomplete frame at the very end is dropped.

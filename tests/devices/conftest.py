@@ -93,26 +93,35 @@ class SoundServer:
             "HOME": str(folder),
         }
         self._processes: list[subprocess.Popen[bytes]] = []
+        self._socket = socket
+        try:
+            self._begin()
+        except BaseException:
+            self.stop()
+            raise
+
+    def restart(self) -> None:
+        """The same server again, on the same socket."""
+        self.stop()
+        self._begin()
+
+    def _begin(self) -> None:
         sink = f"rate={SERVER_RATE} channels=1 format=s16le"
         self.process = self._spawn(
             *("pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no"),
             *("--realtime=no", "--high-priority=no", "--log-level=error", "--disable-shm=yes"),
-            *("-L", f"module-native-protocol-unix socket={socket} auth-anonymous=1"),
+            *("-L", f"module-native-protocol-unix socket={self._socket} auth-anonymous=1"),
             *("-L", f"module-null-sink sink_name=spk {sink}"),
             *("-L", f"module-null-sink sink_name=mic {sink}"),
             *("-L", "module-remap-source source_name=virtmic master=mic.monitor"),
         )
-        try:
-            self._until_it_answers()
-            self._run("pactl", "set-default-sink", "spk")
-            self._run("pactl", "set-default-source", "virtmic")
-            # Without a listener a null sink dozes in blocks of 2 s.
-            for name in ("mic", "spk"):
-                self._parec(name, stdout=subprocess.DEVNULL)
-            time.sleep(2.2)
-        except BaseException:
-            self.stop()
-            raise
+        self._until_it_answers()
+        self._run("pactl", "set-default-sink", "spk")
+        self._run("pactl", "set-default-source", "virtmic")
+        # Without a listener a null sink dozes in blocks of 2 s.
+        for name in ("mic", "spk"):
+            self._parec(name, stdout=subprocess.DEVNULL)
+        time.sleep(2.2)
 
     async def say(self, path: Path) -> None:
         """Play a WAV file into the virtual microphone, to its end."""
@@ -140,6 +149,7 @@ class SoundServer:
         for process in reversed(self._processes):
             process.kill()
             process.wait(5)
+        self._processes.clear()
 
     def _spawn(self, *command: str, stdout: int | None = None) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(command, env=self.env, stdout=stdout)

@@ -274,3 +274,53 @@ async def test_a_server_that_dies_or_hangs_is_an_error_and_no_hang(signal, own_s
         "['the Microphone', 'the Speaker'] {'device'} True True",
         "True True",
     ], done.stderr
+
+
+REPLUGGED = """
+import asyncio, sys
+from realtime_facade.devices.soundcard import Microphone, Speaker
+
+async def main():
+    microphone, speaker = Microphone(), Speaker()
+    lost = asyncio.Queue()
+    microphone.on_error = speaker.on_error = lost.put_nowait
+    await microphone.start()
+    await speaker.start()
+    speaker.write(bytes(24_000 * 2))
+    print("ready", flush=True)
+    await lost.get()
+    await lost.get()
+    print("lost", flush=True)
+    before = speaker.played_ms()
+    chunks = microphone.stream_chunks()
+    while microphone.statistics.reopened + speaker.statistics.reopened < 2:
+        await asyncio.wait_for(anext(chunks), 20)
+    while speaker.played_ms() < 999:
+        await asyncio.sleep(0.02)
+    print("back", before < 900, flush=True)
+    await microphone.stop()
+    await speaker.stop()
+
+asyncio.run(main())
+"""
+
+
+async def test_they_go_on_when_the_server_is_back(own_server):
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", REPLUGGED),
+        env=own_server.env,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        async with asyncio.timeout(40):
+            assert await process.stdout.readline() == b"ready\n"
+            own_server.process.kill()
+            assert await process.stdout.readline() == b"lost\n"
+            await asyncio.to_thread(own_server.restart)
+            assert await process.stdout.readline() == b"back True\n"
+            assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
