@@ -20,7 +20,7 @@ LAYERS = (
     {"providers", "transport"},
     {"session"},
     {"features"},
-    {"voice", "agent", "devices", "simulator"},
+    {"voice", "agent", "listener", "devices", "simulator"},
     {"cli"},
 )
 
