@@ -13,12 +13,13 @@ from ..audio.wav import read_wav
 from ..config import RealtimeConfig
 from ..errors import RealtimeError
 from ..events import Event, SessionEnded, TranscriptDelta
+from ..features.recording import Recording
 from ..providers.base import Provider
 from ..session.session import Session
 from ..voice import RealtimeVoice
+from .ends import Listener, Microphone, Spoken
 from .show import LATENCIES, Show
 from .story import Story, Turn
-from .tracks import Listener, Microphone, Spoken, save_stereo
 
 RATE = 24_000
 ANSWER_TIMEOUT_S = 30.0
@@ -82,15 +83,24 @@ async def run(
         RealtimeError: If the provider falls silent or hangs up, or the recording cannot be written.
     """
     listener = Listener(RATE)
-    voice = RealtimeVoice(provider, RealtimeConfig(tools=(get_weather, set_timer)), sink=listener)
+    recording = Recording(out) if out is not None else None
+    voice = RealtimeVoice(
+        provider,
+        RealtimeConfig(tools=(get_weather, set_timer)),
+        sink=listener,
+        features=[lambda: recording] if recording is not None else [],
+    )
     microphone = Microphone(RATE)
     show.note(f"Asking {', '.join(question.name for question in questions)}, in real time.")
-    begun = time.monotonic()
-    async with voice.connect() as session:
-        talk = Conversation(session, microphone, listener, show)
-        await talk.hold(questions)
-    if out is not None:
-        save_stereo(out, microphone.track, listener, begun)
+    await listener.start()
+    try:
+        async with voice.connect() as session:
+            talk = Conversation(session, microphone, listener, show)
+            await talk.hold(questions)
+    finally:
+        await listener.stop()
+    if recording is not None and recording.error is not None:
+        raise recording.error
     summary = talk.story.summary() | {
         "recording": str(out) if out is not None else None,
         "latency_ms": talk.latencies | {"tool": talk.story.tool_ms},
@@ -139,11 +149,11 @@ class Conversation:
 
     async def _hear_out(self, turn: Turn, question: Question) -> None:
         await self._until(lambda: turn.answered, question)
-        await asyncio.sleep(self._listener.pending_ms / 1000)
+        await asyncio.sleep(self._session.playback.pending_ms / 1000)
 
     async def _ask(self, question: Question) -> tuple[Turn, Spoken]:
         self._understood = None
-        answering = self._listener.pending_ms > 0
+        answering = self._session.playback.pending_ms > 0
         self._listener.expect()
         turn = self.story.begin_turn()
         spoken = await self._microphone.say(question.pcm)
