@@ -7,7 +7,13 @@ from typer.testing import CliRunner
 from realtime_facade.audio.resample import resample
 from realtime_facade.audio.wav import WavWriter, read_wav
 from realtime_facade.cli.commands import app
-from realtime_facade.cli.demo import RATE, Question, read_questions, run
+from realtime_facade.cli.demo import (
+    RATE,
+    Question,
+    bundled_questions,
+    read_questions,
+    run,
+)
 from realtime_facade.cli.show import JsonShow
 from realtime_facade.errors import RealtimeError
 from realtime_facade.providers.local import LocalProvider
@@ -117,3 +123,10 @@ def test_stereo_of_any_rate_is_accepted(tmp_path: Path):
         wav.write(b"\x10\x00\x20\x00" * 44_100)
     (question,) = read_questions([path])
     assert len(question.pcm) == RATE * 2
+
+
+def test_the_last_bundled_question_cuts_in():
+    questions = bundled_questions()
+    assert len(questions) == 4
+    assert [question.cuts_in for question in questions] == [False, False, False, True]
+    assert all(len(question.pcm) > RATE for question in questions)
