@@ -1,4 +1,4 @@
-"""What is in the file: every sample that was said or heard, once and in its place, come what may."""
+"""What is in the file: every sample that was said or heard, once, in its place, come what may."""
 
 import asyncio
 import os
