@@ -14,7 +14,7 @@ HEADER = struct.Struct("<II")
 
 def main() -> None:
     """Answer requests until the input ends."""
-    from pocketsphinx import Decoder
+    from pocketsphinx import Decoder  # type: ignore[import-untyped]
 
     # A Ctrl-C in the terminal is meant for the parent, which then closes our input.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -8,6 +8,7 @@ import asyncio
 import ctypes
 import threading
 from collections.abc import AsyncIterator
+from importlib import import_module
 from typing import Any
 
 from ...errors import MissingExtra, RealtimeError
@@ -30,11 +31,11 @@ class _Library:
 
     def __init__(self) -> None:
         try:
-            import espeakng_loader
+            loader: Any = import_module("espeakng_loader")
         except ImportError as error:
             raise MissingExtra("speaking in this process", "espeak", "espeakng-loader") from error
         self.lock = threading.Lock()
-        self._library: Any = ctypes.CDLL(espeakng_loader.get_library_path())
+        self._library: Any = ctypes.CDLL(loader.get_library_path())
         self._library.espeak_Synth.argtypes = [
             ctypes.c_char_p,
             ctypes.c_size_t,
@@ -45,7 +46,7 @@ class _Library:
             ctypes.c_void_p,
             ctypes.c_void_p,
         ]
-        data = str(espeakng_loader.get_data_path()).encode()
+        data = str(loader.get_data_path()).encode()
         self.sample_rate: int = self._library.espeak_Initialize(
             _SYNCHRONOUS, _BUFFER_MS, data, _DONT_EXIT
         )

