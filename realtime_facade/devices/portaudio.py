@@ -1,5 +1,6 @@
 """PortAudio's streams and devices, with errors that a person can act on."""
 
+import atexit
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ _NAMES = {"input": "microphone", "output": "loudspeaker"}
 # PortAudio keeps its list of streams without a lock of its own.
 _portaudio = threading.Lock()
 _open_streams = 0
+_closing_streams = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,9 @@ class CardStream:
                     if _code(error) not in _BAD_SHAPE or shape == shapes[-1]:
                         raise _device_error(error, kind, found) from error
             _open_streams += 1
+            # Once, and behind sounddevice's own handler, so that it runs before that.
+            atexit.unregister(_leave_what_hangs)
+            atexit.register(_leave_what_hangs, sounddevice)
         self.latency = float(self._stream.latency)
 
     def start(self) -> None:
@@ -144,10 +149,12 @@ class CardStream:
 
     def close(self) -> None:
         """Stop at once; again has no effect."""
-        global _open_streams
+        global _open_streams, _closing_streams
         if self._closed:
             return
         self._closed = True
+        with _portaudio:
+            _closing_streams += 1
         try:
             # Outside the lock: a sound server that hangs keeps this call for half a minute.
             self._stream.abort()
@@ -155,6 +162,17 @@ class CardStream:
             with _portaudio:
                 self._stream.close()
                 _open_streams -= 1
+                _closing_streams -= 1
+
+
+def _leave_what_hangs(sounddevice: Any) -> None:
+    """At the program's end do not wait for a stream that cannot be closed.
+
+    PortAudio on ALSA may never come back from closing one whose sound server has died (seen in
+    about a third of such deaths), and sounddevice ends PortAudio in an exit handler.
+    """
+    if _closing_streams:
+        atexit.unregister(sounddevice._exit_handler)
 
 
 def _renew(sounddevice: Any) -> None:

@@ -253,9 +253,6 @@ async def main():
     print([c async for c in chunks] is not None, time.monotonic() - before < 6)
 
 asyncio.run(main())
-sys.stdout.flush()
-# PortAudio's own end waits for a server that hangs.
-os._exit(0)
 """
 
 
@@ -267,13 +264,14 @@ async def test_a_server_that_dies_or_hangs_is_an_error_and_no_hang(signal, own_s
         env=own_server.env,
         capture_output=True,
         text=True,
-        timeout=40,
+        timeout=20,
         check=False,
     )
     assert done.stdout.splitlines() == [
         "['the Microphone', 'the Speaker'] {'device'} True True",
         "True True",
-    ], done.stderr
+    ], done.stderr[-3_000:]
+    assert done.returncode == 0
 
 
 REPLUGGED = """
