@@ -18,8 +18,8 @@ EFFECTIVE_DB = 10.0
 QUEUE_S = 0.25
 """How far the loudspeaker's sound may lie ahead of the microphone's."""
 RESERVE_S = 0.005
-"""What is put in besides when the loudspeaker's sound comes late: after each insertion the canceller
-has to learn anew, so there should be few (2 in place of 5 at 4 ms of jitter, measured)."""
+"""What is put in besides when the loudspeaker's sound comes late: the canceller has to learn anew
+after each insertion, so there should be few (2 in place of 5 at 4 ms of jitter, measured)."""
 
 
 class EchoCanceller:
