@@ -38,6 +38,9 @@ from realtime_facade.events import (
 )
 from realtime_facade.features.inactivity import Inactivity
 from realtime_facade.session.state import Conversation, Phase, answers_speech
+from realtime_facade.simulator.scenario import Scenario
+from realtime_facade.simulator.server import Simulator
+from realtime_facade.voice import RealtimeVoice
 
 RATE = 24_000
 
@@ -326,3 +329,23 @@ async def test_with_the_tasks_of_a_real_session():
     await asyncio.wait_for(over.wait(), 5)
     assert [n for _, n in real.said] == [5, 4, 3, 2, 1, "timed out", "inactivity"]
     await asyncio.sleep(0)
+
+
+async def test_a_real_session_ends_by_itself():
+    scenario = '[[turns]]\nsteps = [{ say = "Well?" }]\n'
+    async with Simulator(scenario=Scenario.parse(scenario), wires=("openai",), seed=1) as server:
+        voice = RealtimeVoice(
+            "openai",
+            api_key="k",
+            base_url=server.openai_url,
+            features=[lambda: Inactivity(1.2)],
+        )
+        async with voice.connect() as session, asyncio.timeout(10):
+            stream = session.events()
+            await session.send_text("Hello?")
+            events = [event async for event in stream]
+    kinds = [type(event) for event in events]
+    assert kinds.count(InactivityCountdown) == 1
+    assert kinds.index(TurnEnded) < kinds.index(InactivityCountdown)
+    assert kinds[-2:] == [InactivityTimedOut, SessionEnded]
+    assert (events[-1].reason, events[-1].requested) == ("inactivity", True)

@@ -9,6 +9,7 @@ import textwrap
 import threading
 import time
 import wave
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 
 from realtime_facade.audio.playback import Playback
 from realtime_facade.commands import AppendAudio
-from realtime_facade.config import RealtimeConfig
+from realtime_facade.config import RealtimeConfig, VADMode
 from realtime_facade.errors import ConfigurationError
 from realtime_facade.events import (
     AudioChunk,
@@ -31,6 +32,9 @@ from realtime_facade.events import (
 from realtime_facade.features import recording as module
 from realtime_facade.features.recording import Recording
 from realtime_facade.providers.base import Profile
+from realtime_facade.simulator.scenario import Scenario
+from realtime_facade.simulator.server import Simulator
+from realtime_facade.voice import RealtimeVoice
 
 RATE = 24_000
 TICK_S = 0.02
@@ -563,6 +567,59 @@ def test_no_thread_is_left(path: Path):
     before = set(threading.enumerate())
     asyncio.run(converse())
     assert set(threading.enumerate()) <= before
+
+
+STORY = """
+[[turns]]
+steps = [{ say = "Once there was a very small computer that could not stop talking at all." }]
+[[turns]]
+steps = [{ say = "The end." }]
+"""
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - a loudspeaker's position tells nobody
+            await asyncio.sleep(0.01)
+
+
+async def test_a_real_session_is_recorded_as_it_was_heard(path: Path):
+    received: dict[str, bytes] = {}
+    ended: list[TurnEnded] = []
+    recording = Recording(path)
+    config = RealtimeConfig(input_rate=16_000, output_rate=16_000, vad_mode=VADMode.MANUAL)
+    async with Simulator(scenario=Scenario.parse(STORY), wires=("openai",), seed=1) as server:
+        voice = RealtimeVoice(
+            "openai", config, api_key="k", base_url=server.openai_url, features=[lambda: recording]
+        )
+
+        def keep(chunk: AudioChunk) -> None:
+            received[chunk.item_id] = received.get(chunk.item_id, b"") + chunk.data
+
+        voice.on(AudioChunk)(keep)
+        voice.on(TurnEnded)(ended.append)
+        async with voice.connect() as session:
+
+            async def speak(seconds: float) -> None:
+                for _ in range(round(seconds / 0.02)):
+                    session.send_audio(tone(0.02, 16_000))
+                    await asyncio.sleep(0.02)
+
+            await session.send_text("Tell me a story.")
+            await until(lambda: session.playback.position > 0)
+            await speak(1)
+            await session.interrupt()
+            first = session.playback.position
+            await session.send_text("Stop.")
+            await until(lambda: len(ended) == 2 and not session.playback.pending_ms)
+            position = session.playback.position
+    user, assistant = stereo(path, 16_000)
+    story, end = received.values()
+    found(assistant, story[: 2 * first])
+    found(assistant, end[: 2 * (position - first)])
+    assert 0 < 2 * first < len(story)
+    assert np.abs(user).max() > 8000
+    assert not recording.failed
 
 
 async def test_placing_sound_is_quick(path: Path):
