@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .agent import AgentResult, RealtimeAgent
     from .audio.playback import AudioSink, Playback
     from .config import (
         RealtimeConfig,
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
         VADMode,
     )
     from .conversation import ConversationHistory, ConversationTurn
+    from .devices.base import AudioInputDevice, AudioOutputDevice
     from .errors import (
         AudioFormatError,
         ConfigurationError,
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
         TurnEnded,
         Usage,
     )
+    from .listener import AgentListener
     from .providers.base import Codec, Endpoint, Output, Profile, Provider
     from .providers.gemini import GeminiProvider
     from .providers.local import LocalProvider
@@ -75,9 +78,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "agent": "AgentResult RealtimeAgent",
     "audio.playback": "AudioSink Playback",
     "config": "RealtimeConfig SemanticEagerness SemanticVAD ServerVAD Transcription VADMode",
     "conversation": "ConversationHistory ConversationTurn",
+    "devices.base": "AudioInputDevice AudioOutputDevice",
     "errors": (
         "AudioFormatError ConfigurationError MissingExtra ProtocolError "
         "RealtimeConnectionError RealtimeError SessionClosed ToolFailed"
@@ -89,6 +94,7 @@ _HOME = {
         "SpeechStarted SpeechStopped ThoughtDelta TokenCounts ToolCallCompleted ToolCallRequest "
         "ToolCallsCancelled TranscriptDelta TurnEnded Usage"
     ),
+    "listener": "AgentListener",
     "providers.base": "Codec Endpoint Output Profile Provider",
     "providers.gemini": "GeminiProvider",
     "providers.local": "LocalProvider",
@@ -102,10 +108,14 @@ _HOME = {
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names.split()}
 
 __all__ = [
+    "AgentListener",
+    "AgentResult",
     "AnyEvent",
     "AudioChunk",
     "AudioDropped",
     "AudioFormatError",
+    "AudioInputDevice",
+    "AudioOutputDevice",
     "AudioSink",
     "Codec",
     "ConfigWarning",
@@ -138,6 +148,7 @@ __all__ = [
     "ProtocolError",
     "Provider",
     "RawEvent",
+    "RealtimeAgent",
     "RealtimeConfig",
     "RealtimeConnectionError",
     "RealtimeError",
