@@ -59,7 +59,7 @@ class Dictation:
             except (OSError, ValueError, TimeoutError) as error:
                 await self._stop()
                 raise RealtimeError(
-                    f"the process that writes down free speech failed: {error or 'too slow'}",
+                    f"the process that writes down free speech failed: {str(error) or 'too slow'}",
                     cause="unknown",
                     advice="its own message is on the standard error stream",
                 ) from error
@@ -88,8 +88,8 @@ class Dictation:
         if process.stdin is not None:
             process.stdin.close()
         try:
-            async with asyncio.timeout(_GOODBYE_S):
-                await process.wait()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), _GOODBYE_S)
         finally:
             # Also when this task is cancelled: a process must not outlive its owner.
             if process.returncode is None:

@@ -64,6 +64,8 @@ _VALUES = {
     Kind.MOMENT: "moment",
     Kind.SUM: "sum",
 }
+_UNASKED = 1e-3
+"""Weight of bare values: they answer a question, which most utterances do not."""
 _UNEXPECTED = 1e-20
 """Weight of free speech against the phrases."""
 _ANSWERED = {
@@ -121,11 +123,14 @@ def grammar_for(tools: Sequence[ToolDefinition]) -> Grammar:
     talk = [phrase for phrases, _ in SMALL_TALK for phrase in phrases]
     rules["request"] = "|".join(dict.fromkeys(requests))
     # Nothing comes before small talk and answers: "stop on" would be a likely "stop".
-    rules["other"] = "|".join(dict.fromkeys([*talk, *answers]))
+    rules["talk"] = "|".join(talk)
+    if answers:
+        rules["answer"] = "|".join(dict.fromkeys(answers))
     text = (
         "public <command> = /1.0/ (/20/ <NULL>|/1/ <lead>) <request> [please]"
-        " | /1.0/ <other> [please]"
-        f" | /{_UNEXPECTED}/ <any>;\n{_written(rules)}"
+        " | /1.0/ <talk> [please]"
+        + (f" | /{_UNASKED}/ <answer> [please]" if answers else "")
+        + f" | /{_UNEXPECTED}/ <any>;\n{_written(rules)}"
     )
     words = frozenset(found[1] for found in _IN_RULES.finditer(text) if found[1]) - {"public"}
     return Grammar(f"#JSGF V1.0;\ngrammar command;\n{text}", words)

@@ -161,7 +161,7 @@ def _ordinal_at(words: Sequence[str], start: int) -> tuple[int, int] | None:
     for length in (2, 1):
         phrase = " ".join(words[start : start + length])
         if phrase in ORDINALS:
-            return ORDINALS.index(phrase) + 1, start + length
+            return ORDINALS.index(phrase) + 1, start + len(phrase.split())
         if (day := _NUMBERED_DAY.fullmatch(phrase)) and 0 < int(day[1]) <= 31:
             return int(day[1]), start + 1
     return None
@@ -192,7 +192,7 @@ def _time_at(words: Sequence[str], start: int) -> tuple[time, int] | None:
     for length in (2, 1):
         after = words[start + 1 : start + 1 + length]
         if " ".join(after) in _MINUTES:
-            half, stop = _half_at(words, start + 1 + length)
+            half, stop = _half_at(words, start + 1 + len(after))
             if half is not None or _after_at(words, start):
                 return time(_on_clock(spoken, half), int(parse_number(after) or 0)), stop
     sharp = _has(words, start + 1, "o'clock")

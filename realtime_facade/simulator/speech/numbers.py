@@ -86,7 +86,7 @@ def _number_at(words: Sequence[str], start: int) -> FoundNumber | None:
     if whole is None:
         return None
     value, stop = whole
-    if stop < len(words) and words[stop] == "point":
+    if isinstance(value, int) and stop < len(words) and words[stop] == "point":
         end = stop + 1
         while end < len(words) and _SMALL.get(words[end], 10) < 10:
             end += 1

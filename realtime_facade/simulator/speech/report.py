@@ -25,8 +25,8 @@ def report(output: str) -> str:
     if isinstance(value, dict):
         return " ".join(_facts(value))
     if isinstance(value, list) and all(isinstance(entry, dict) for entry in value):
-        return " ".join(f"{_value(entry).capitalize()}." for entry in value[:_MOST_FACTS])
-    return _clipped(value) if isinstance(value, str) else f"{_value(value).capitalize()}."
+        return " ".join(_sentence(_value(entry)) for entry in value[:_MOST_FACTS])
+    return _clipped(value) if isinstance(value, str) else _sentence(_value(value))
 
 
 def _facts(value: dict[str, Any], owner: str = "") -> list[str]:
@@ -55,6 +55,10 @@ def _value(value: Any) -> str:
             return listing([_value(part) for part in value[:_MOST_FACTS]]) if value else "nothing"
         case _:
             return _clipped(str(value)).rstrip(".")
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _clipped(text: str) -> str:

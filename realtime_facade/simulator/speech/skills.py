@@ -70,7 +70,7 @@ class Skill:
         self.slots = slots_of(tool)
         sentence = tool.description.strip().split("\n")[0].split(". ")[0].rstrip(". ")
         told = keys(sentence)
-        name = name_words(tool.name)
+        name = name_words(tool.name) or [tool.name]
         known = {verb for group in _SYNONYMS for verb in group} | ASKING
         self.verb = name[0] if name[0] in known or name[:1] == told[:1] else ""
         if not self.verb and told:

@@ -150,7 +150,7 @@ def _resolved(schema: Any, root: dict[str, Any]) -> dict[str, Any]:
 
 
 def _slot(name: str, schema: dict[str, Any], root: dict[str, Any], required: bool) -> Slot:
-    words = name_words(name)
+    words = name_words(name) or ["value"]
     many = schema.get("type") == "array"
     item = _resolved(schema.get("items"), root) if many else schema
     description = str(schema.get("description", "")).lower()

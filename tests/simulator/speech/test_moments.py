@@ -1,7 +1,7 @@
 from datetime import datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from realtime_facade.simulator.speech.moments import MONTHS, ORDINALS, WEEKDAYS, find_moment
@@ -83,6 +83,8 @@ VOCABULARY = [
 
 
 @given(st.lists(st.sampled_from(VOCABULARY), max_size=8))
+@example(["january", "first"])
+@example(["at", "five", "ten"])
 def test_any_words_are_survived(words: list[str]):
     found = find_moment(words, FRIDAY)
     if found is not None:

@@ -189,7 +189,7 @@ def test_the_time_is_said_in_words(hour: int, minute: int, text: str):
             '{"wind": {"speed": 3, "gusts": null}}',
             "The wind speed is 3. The wind gusts is not known.",
         ),
-        ('[{"name": "Ann", "age": 3}]', "Name ann and age 3."),
+        ('[{"name": "Ann", "age": 3}]', "Name Ann and age 3."),
         ("{broken", "{broken"),
     ],
 )
