@@ -88,11 +88,12 @@ _HOME = {
         "RealtimeConnectionError RealtimeError SessionClosed ToolFailed"
     ),
     "events": (
-        "AnyEvent AudioChunk AudioDropped ConfigWarning EchoMeasured ErrorOccurred Event HeardItem "
-        "InactivityCountdown InactivityTimedOut InputCommitted Interrupted OutputCancelled PlaybackHeld PlaybackResumed RawEvent ResponseDone ResponseStarted "
+        "AnyEvent AudioChunk AudioDropped ConfigWarning EchoMeasured ErrorOccurred Event "
+        "HeardItem InactivityCountdown InactivityTimedOut InputCommitted Interrupted "
+        "OutputCancelled PlaybackHeld PlaybackResumed RawEvent ResponseDone ResponseStarted "
         "SessionEnded SessionExpiring SessionResumable SessionStarted SessionUpdated "
-        "SpeechStarted SpeechStopped ThoughtDelta TokenCounts ToolCallCompleted ToolCallRequest "
-        "ToolCallsCancelled TranscriptDelta TurnEnded Usage"
+        "SpeechStarted SpeechStopped ThoughtDelta TokenCounts ToolCallCompleted "
+        "ToolCallRequest ToolCallsCancelled TranscriptDelta TurnEnded Usage"
     ),
     "listener": "AgentListener",
     "providers.base": "Codec Endpoint Output Profile Provider",

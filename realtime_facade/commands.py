@@ -70,7 +70,7 @@ class DeleteItem(Command):
 
 
 class SendToolResult(Command):
-    """The one result of a tool call. The codec asks for the answer when all of a batch are there."""
+    """The one result of a tool call; the answer is asked for when all of a batch are there."""
 
     call_id: str
     function_name: str

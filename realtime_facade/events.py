@@ -14,12 +14,10 @@ Speaker = Literal["user", "assistant"]
 ResponseStatus = Literal["completed", "cancelled", "incomplete", "failed"]
 
 
-class Event(BaseModel):
+class Event(
+    BaseModel, frozen=True, extra="forbid", ser_json_bytes="base64", val_json_bytes="base64"
+):
     """Base of all events."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", ser_json_bytes="base64", val_json_bytes="base64"
-    )
 
     urgent: ClassVar[bool] = False
     """Whether it overtakes what waits in a reader's queue."""
@@ -31,7 +29,7 @@ def _duration_ms(fields: dict[str, Any]) -> float:
     return float(len(fields["data"]) * 500 / fields["sample_rate"])
 
 
-class AudioChunk(Event):
+class AudioChunk(Event, frozen=True):
     """A piece of assistant speech. Chunks of one item arrive in order, without gaps."""
 
     type: Literal["audio"] = "audio"
@@ -48,7 +46,7 @@ class AudioChunk(Event):
     response_id: str = ""
 
 
-class TranscriptDelta(Event):
+class TranscriptDelta(Event, frozen=True):
     """Words of either speaker. `text` is always new text, so texts can simply be joined."""
 
     type: Literal["transcript"] = "transcript"
@@ -62,7 +60,7 @@ class TranscriptDelta(Event):
     response_id: str = ""
 
 
-class ThoughtDelta(Event):
+class ThoughtDelta(Event, frozen=True):
     """A piece of the model's reasoning, where the provider shows it. Never spoken."""
 
     type: Literal["thought"] = "thought"
@@ -70,7 +68,7 @@ class ThoughtDelta(Event):
     response_id: str = ""
 
 
-class ToolCallRequest(Event):
+class ToolCallRequest(Event, frozen=True):
     """The model wants a function to be run. Exactly one result has to be sent for it."""
 
     urgent: ClassVar[bool] = True
@@ -82,7 +80,7 @@ class ToolCallRequest(Event):
     response_id: str = ""
 
 
-class ToolCallsCancelled(Event):
+class ToolCallsCancelled(Event, frozen=True):
     """The model no longer wants these results; the running tools are cancelled."""
 
     urgent: ClassVar[bool] = True
@@ -91,7 +89,7 @@ class ToolCallsCancelled(Event):
     call_ids: tuple[str, ...]
 
 
-class ToolCallCompleted(Event):
+class ToolCallCompleted(Event, frozen=True):
     """A tool's one result, as it was sent to the model."""
 
     type: Literal["tool_call_completed"] = "tool_call_completed"
@@ -102,7 +100,7 @@ class ToolCallCompleted(Event):
     duration_ms: float
 
 
-class SpeechStarted(Event):
+class SpeechStarted(Event, frozen=True):
     """The provider's voice activity detection heard the user begin to speak."""
 
     type: Literal["speech_started"] = "speech_started"
@@ -111,7 +109,7 @@ class SpeechStarted(Event):
     """Position in the input audio, in ms since the session began."""
 
 
-class SpeechStopped(Event):
+class SpeechStopped(Event, frozen=True):
     """The provider's voice activity detection heard the user stop."""
 
     type: Literal["speech_stopped"] = "speech_stopped"
@@ -119,14 +117,14 @@ class SpeechStopped(Event):
     audio_ms: float | None = None
 
 
-class InputCommitted(Event):
+class InputCommitted(Event, frozen=True):
     """The user's audio became part of the conversation; an answer usually follows."""
 
     type: Literal["input_committed"] = "input_committed"
     item_id: str | None = None
 
 
-class ResponseStarted(Event):
+class ResponseStarted(Event, frozen=True):
     """The model began an answer."""
 
     type: Literal["response_started"] = "response_started"
@@ -168,7 +166,7 @@ class Usage(BaseModel):
         )
 
 
-class OutputCancelled(Event):
+class OutputCancelled(Event, frozen=True):
     """The provider dropped the rest of an answer: the user spoke, or it was asked to."""
 
     type: Literal["output_cancelled"] = "output_cancelled"
@@ -176,7 +174,7 @@ class OutputCancelled(Event):
     reason: Literal["speech", "request"] = "speech"
 
 
-class ResponseDone(Event):
+class ResponseDone(Event, frozen=True):
     """The provider has sent everything of an answer. Playback may still go on."""
 
     type: Literal["response_done"] = "response_done"
@@ -187,7 +185,7 @@ class ResponseDone(Event):
     usage: Usage | None = None
 
 
-class TurnEnded(Event):
+class TurnEnded(Event, frozen=True):
     """The assistant's turn is over: nothing more comes until the user or the application acts."""
 
     type: Literal["turn_ended"] = "turn_ended"
@@ -206,7 +204,7 @@ class HeardItem(BaseModel):
     """The part of its transcript that fits `heard_ms`, by proportion, in whole words."""
 
 
-class Interrupted(Event):
+class Interrupted(Event, frozen=True):
     """The assistant was cut short. Playback has been flushed when this arrives."""
 
     urgent: ClassVar[bool] = True
@@ -223,20 +221,20 @@ class Interrupted(Event):
     """True when no sink reported its position, so `heard_ms` follows the wall clock."""
 
 
-class PlaybackHeld(Event):
+class PlaybackHeld(Event, frozen=True):
     """Playback paused at a sample, because the user may be about to speak."""
 
     type: Literal["playback_held"] = "playback_held"
 
 
-class PlaybackResumed(Event):
+class PlaybackResumed(Event, frozen=True):
     """It was no speech: playback went on from the sample where it was held."""
 
     type: Literal["playback_resumed"] = "playback_resumed"
     held_ms: float
 
 
-class EchoMeasured(Event):
+class EchoMeasured(Event, frozen=True):
     """How well the assistant's own voice is kept out of the microphone."""
 
     type: Literal["echo_measured"] = "echo_measured"
@@ -246,20 +244,20 @@ class EchoMeasured(Event):
     """True while the microphone is shut during playback because cancellation is too weak."""
 
 
-class InactivityCountdown(Event):
+class InactivityCountdown(Event, frozen=True):
     """Nobody has spoken for long; the session ends in so many seconds: 5, 4, 3, 2, 1."""
 
     type: Literal["inactivity_countdown"] = "inactivity_countdown"
     remaining_seconds: int
 
 
-class InactivityTimedOut(Event):
+class InactivityTimedOut(Event, frozen=True):
     """Nobody spoke; the session ends now."""
 
     type: Literal["inactivity_timed_out"] = "inactivity_timed_out"
 
 
-class SessionStarted(Event):
+class SessionStarted(Event, frozen=True):
     """The provider has accepted the configuration; audio may flow."""
 
     type: Literal["session_started"] = "session_started"
@@ -269,27 +267,27 @@ class SessionStarted(Event):
     """Unix time at which the provider will end the session, where it says so."""
 
 
-class SessionUpdated(Event):
+class SessionUpdated(Event, frozen=True):
     """The provider has accepted a change of configuration."""
 
     type: Literal["session_updated"] = "session_updated"
 
 
-class SessionExpiring(Event):
+class SessionExpiring(Event, frozen=True):
     """The provider will soon close this connection."""
 
     type: Literal["session_expiring"] = "session_expiring"
     time_left_s: float | None = None
 
 
-class SessionResumable(Event):
+class SessionResumable(Event, frozen=True):
     """A newer handle with which the conversation can be resumed on another connection."""
 
     type: Literal["session_resumable"] = "session_resumable"
     handle: str = Field(repr=False)
 
 
-class SessionEnded(Event):
+class SessionEnded(Event, frozen=True):
     """The connection is over. The last event of every session."""
 
     type: Literal["session_ended"] = "session_ended"
@@ -303,7 +301,7 @@ class SessionEnded(Event):
     """True when this side asked for the end."""
 
 
-class ConfigWarning(Event):
+class ConfigWarning(Event, frozen=True):
     """A setting that this provider cannot honour, and what happens instead."""
 
     type: Literal["config_warning"] = "config_warning"
@@ -311,7 +309,7 @@ class ConfigWarning(Event):
     message: str
 
 
-class AudioDropped(Event):
+class AudioDropped(Event, frozen=True):
     """Audio was thrown away because a buffer was full."""
 
     type: Literal["audio_dropped"] = "audio_dropped"
@@ -319,7 +317,7 @@ class AudioDropped(Event):
     duration_ms: float
 
 
-class ErrorOccurred(Event):
+class ErrorOccurred(Event, frozen=True):
     """Something failed. The session goes on unless `fatal`."""
 
     urgent: ClassVar[bool] = True
@@ -359,7 +357,7 @@ class ErrorOccurred(Event):
         )
 
 
-class RawEvent(Event):
+class RawEvent(Event, frozen=True):
     """A provider's message that has no meaning common to all providers."""
 
     type: Literal["raw"] = "raw"

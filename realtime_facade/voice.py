@@ -427,7 +427,9 @@ class GeminiRealtimeProvider(RealtimeVoice):
         super().__init__(config=config, **settings)
 
 
-def _adapt(handler: H, arguments: Callable[[Any], tuple[Any, ...] | None]) -> Handler:
+def _adapt(
+    handler: Callable[..., Any], arguments: Callable[[Any], tuple[Any, ...] | None]
+) -> Handler:
     """A handler of events that calls `handler` with what it wants; None: not at all."""
     if is_async(handler):
 

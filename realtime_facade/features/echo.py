@@ -19,6 +19,7 @@ class Canceller(Protocol):
 
     def process(self, near: bytes, far: bytes) -> bytes:
         """The microphone without what the loudspeaker played meanwhile; mono s16le."""
+        ...
 
     @property
     def erle_db(self) -> float | None:

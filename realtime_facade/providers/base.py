@@ -35,6 +35,7 @@ class Codec(Protocol):
 
     def open(self) -> Output:
         """What to send first, once the connection stands."""
+        ...
 
     def send(self, command: AnyCommand) -> Output:
         """Translate a command.
@@ -42,6 +43,7 @@ class Codec(Protocol):
         Raises:
             ConfigurationError: If this provider has no such thing.
         """
+        ...
 
     def receive(self, frame: Frame) -> Output:
         """Translate a provider's frame; frames of an unknown type become `RawEvent`.
@@ -51,6 +53,7 @@ class Codec(Protocol):
         Raises:
             ProtocolError: If the frame is malformed. The codec stays usable.
         """
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

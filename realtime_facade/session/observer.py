@@ -18,18 +18,22 @@ class Control(Protocol):
     @property
     def config(self) -> RealtimeConfig:
         """The configuration in force."""
+        ...
 
     @property
     def profile(self) -> Profile:
         """What the provider can do."""
+        ...
 
     @property
     def playback(self) -> Playback:
         """What was heard."""
+        ...
 
     @property
     def phase(self) -> Phase:
         """Whose turn it is."""
+        ...
 
     def execute(self, command: AnyCommand) -> None:
         """Send a command."""
@@ -39,9 +43,11 @@ class Control(Protocol):
 
     def start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Run slow work beside the session; cancel the task to give it up."""
+        ...
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> asyncio.Task[None]:
         """Call back after a delay; cancel the task to give it up."""
+        ...
 
     def hang_up(self, reason: str) -> None:
         """End the session soon, as if the application had closed it."""

@@ -23,6 +23,7 @@ class Recognizer(Protocol):
 
     async def finish(self) -> str:
         """Close the utterance; its words, or "" if nothing was understood."""
+        ...
 
     def reset(self) -> None:
         """Throw the open utterance away."""
@@ -39,6 +40,7 @@ class Voice(Protocol):
 
     def speak(self, text: str) -> AsyncIterator[bytes]:
         """Chunks of mono s16le, whole samples, as they are synthesized."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ class Mind(Protocol):
         self, conversation: Sequence[Entry], tools: Sequence[ToolDefinition], instructions: str
     ) -> Sequence[Step]:
         """The steps of the next response: any `Say` first, then any `Call`s."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

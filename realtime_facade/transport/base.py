@@ -32,6 +32,7 @@ class Transport(Protocol):
 
         Only while no `send` is under way. A closed connection is no error here: `receive` tells.
         """
+        ...
 
     async def receive(self) -> Frame:
         """The next frame. Cancel-safe: a cancelled call loses nothing.
@@ -39,6 +40,7 @@ class Transport(Protocol):
         Raises:
             TransportClosed: If the connection is over.
         """
+        ...
 
     async def close(self) -> None:
         """Close politely; returns within a few seconds in any case. Idempotent."""

@@ -143,7 +143,11 @@ class Rig:
 
     async def start(self, scenario: str = "", **options: Any) -> Self:
         """Run a scenario, ten times faster than time goes."""
-        options = {"clock": ScaledClock(FASTER), "seed": 1, "wires": ("gemini", "gemini_tls")} | options
+        options = {
+            "clock": ScaledClock(FASTER),
+            "seed": 1,
+            "wires": ("gemini", "gemini_tls"),
+        } | options
         simulator = Simulator(scenario=Scenario.parse(scenario), **options)
         self.simulator = await self._stack.enter_async_context(simulator)
         return self
