@@ -40,6 +40,7 @@ class HoldingSink(AudioSink, Protocol):
     @property
     def can_hold(self) -> bool:
         """Whether `hold` works now."""
+        ...
 
     def hold(self) -> None:
         """Fall silent with a fade of a few milliseconds; `played_ms` stands still."""

@@ -13,3 +13,4 @@ class Vad(Protocol):
 
     def speech_probability(self, frame: bytes) -> float:
         """0 to 1 for exactly `frame_samples` samples of mono s16le."""
+        ...
