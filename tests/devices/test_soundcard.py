@@ -154,9 +154,9 @@ async def turns(count=20):
         await asyncio.sleep(0)
 
 
-async def reopened(card, number):
+async def reopened(device):
     async with asyncio.timeout(3):
-        while len(card.streams) < number or not card.streams[-1].started:  # noqa: ASYNC110
+        while not device.statistics.reopened:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
 
@@ -336,7 +336,7 @@ async def test_an_unplugged_microphone_is_reported_and_used_again(card, started)
     card.streams[0].deliver(b"\1\0" * 480)
     await turns()
     card.streams[0].unplug()
-    await reopened(card, 2)
+    await reopened(microphone)
     assert card.streams[0].closed
     assert card.renewals == 1
     card.streams[1].deliver(b"\2\0" * 480)
@@ -353,7 +353,7 @@ async def test_the_list_is_not_renewed_under_an_open_stream(card, started):
     await started(Microphone())
     speaker.on_error = lambda _: None
     card.streams[0].unplug()
-    await reopened(card, 3)
+    await reopened(speaker)
     assert card.renewals == 0
 
 
@@ -471,7 +471,7 @@ async def test_an_unplugged_speaker_goes_on_with_the_rest_at_the_new_cards_rate(
     card.streams[0].pull(480)
     card.accepts = lambda _, rate, channels: INVALID_RATE if rate == 24_000 else 0
     card.streams[0].unplug()
-    await reopened(card, 2)
+    await reopened(speaker)
     assert len(errors) == 1
     assert card.streams[1].samplerate == 48_000
     assert speaker.played_ms() == pytest.approx(20)
