@@ -52,6 +52,7 @@ class DeviceSink:
         self._feeding: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._clearing = False
+        self._taking_back = False
         self._frozen = False
         self._heard = 0
         self._failing = False
@@ -130,7 +131,7 @@ class DeviceSink:
                 advice="give the class a method played_ms",
             )
         if not self._tape.held:
-            self._tape.held = True
+            self._tape.held = self._taking_back = True
             self._interrupt()
 
     def resume(self) -> None:
@@ -188,6 +189,7 @@ class DeviceSink:
 
     def _drop(self) -> None:
         known = self.played_ms() is not None
+        self._taking_back = False
         self._frozen = True
         self._tape.cut(self._heard if known else self._tape.head)
 
@@ -222,8 +224,10 @@ class DeviceSink:
             await self.device.clear_buffer()
         except Exception as error:  # noqa: BLE001 - whatever a foreign device raises
             self._report(error)
-        if self._tape.held and self.played_ms() is not None:
+        # Not while the hold lasts: it may have ended before this task had its turn.
+        if self._taking_back and self.played_ms() is not None:
             self._tape.rewind(self._heard)
+        self._taking_back = False
         self._begin()
 
     async def _play(self, pcm: bytes) -> None:

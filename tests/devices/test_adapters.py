@@ -201,6 +201,17 @@ async def test_a_hold_goes_on_with_the_next_sample(playing):
     assert (heard[fade] <= truth[fade]).all()
 
 
+async def test_a_hold_that_ends_before_the_device_knows_of_it_loses_nothing(playing):
+    device = Reporting()
+    sink = await playing(device)
+    sink.write(ramp(100 * MS))
+    await settled()
+    sink.hold()
+    sink.resume()
+    await settled()
+    assert len(device.taken) == 2 * 100 * MS
+
+
 async def test_clear_ends_a_hold(playing):
     device = Reporting()
     sink = await playing(device)
