@@ -190,7 +190,7 @@ def sound_programs() -> None:
         pytest.skip(f"{missing} is missing")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def sound_server(sound_programs: None) -> Iterator[SoundServer]:
     """A running server that PortAudio in this process uses."""
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
