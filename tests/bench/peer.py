@@ -3,11 +3,14 @@
 Run in a process of its own, so that its work is not counted. Prints its port.
 `response.create` with metadata `{"burst": N}` sends N deltas at once; `{"seconds": S}` sends one
 delta of 100 ms every 100 ms for S seconds. Each delta's audio begins with the time of sending.
+`{"barge": N}` speaks and hears the user cut in, N times; `speech_started` names the time as its
+item.
 """
 
 import asyncio
 import base64
 import json
+import random
 import struct
 import time
 
@@ -40,6 +43,18 @@ async def stream(connection: ServerConnection, wanted: dict[str, str]) -> None:
     for number in range(int(wanted.get("seconds", 0)) * 10):
         await asyncio.sleep(begin + number / 10 - time.monotonic())
         await connection.send(delta(number))
+    for number in range(int(wanted.get("barge", 0))):
+        response = {"id": f"resp_{number}", "object": "realtime.response", "status": "in_progress"}
+        await connection.send(json.dumps({"type": "response.created", "response": response}))
+        for _ in range(20):
+            await connection.send(
+                delta(number).replace("resp_E6U11oof93olA0JOwdA0H", response["id"])
+            )
+            await asyncio.sleep(random.uniform(0, 0.02))
+        started = {"audio_start_ms": 0, "item_id": repr(time.monotonic())}
+        await connection.send(json.dumps({"type": "input_audio_buffer.speech_started"} | started))
+        response["status"] = "cancelled"
+        await connection.send(json.dumps({"type": "response.done", "response": response}))
     await connection.send('{"type": "input_audio_buffer.cleared", "event_id": "event_end"}')
 
 

@@ -1,0 +1,106 @@
+"""The usage forms that the documentation promises run unchanged, whoever answers."""
+
+import ast
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import realtime_facade
+from realtime_facade.audio.pcm import chunks
+from realtime_facade.audio.resample import resample
+from realtime_facade.audio.wav import read_wav
+from realtime_facade.simulator.scenario import Scenario
+from realtime_facade.simulator.server import Simulator
+
+QUESTION = Path(realtime_facade.__file__).parent / "cli/questions/1-what-time-is-it.wav"
+SCENARIO = Scenario.parse("""
+[[turns]]
+heard = "what time is it"
+steps = [{ say = "It is noon." }]
+[[turns]]
+heard = "what time is it"
+steps = [{ say = "It is still noon." }]
+""")
+
+FORMS = """
+from realtime_facade import RealtimeVoice, AudioChunk, TranscriptDelta
+
+voice = RealtimeVoice()
+
+@voice.on_audio
+async def play(audio: bytes): player.write(audio)
+
+@voice.on_transcript
+async def show(text: str, is_final: bool): shown.append((text, is_final))
+
+async for event in voice.run(mic_stream()):
+    if isinstance(event, AudioChunk):
+        player.write(event.data)
+    elif isinstance(event, TranscriptDelta):
+        print(event.text, end="", flush=True)
+
+async with voice.connect() as session:
+    async for chunk in mic_stream():
+        await session.send_audio(chunk)
+    await talked()
+"""
+
+
+@asynccontextmanager
+async def answering(who: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    """An environment in which `RealtimeVoice()` finds somebody to talk to."""
+    if who == "local":
+        pytest.importorskip("pocketsphinx")
+        monkeypatch.setenv("REALTIME_VOICE_PROVIDER", "local")
+        yield
+        return
+    async with Simulator(scenario=SCENARIO, wires=(who,), speed=20) as server:
+        if who == "openai":
+            monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+            monkeypatch.setenv("OPENAI_BASE_URL", server.openai_url)
+        else:
+            monkeypatch.setenv("GEMINI_API_KEY", "test")
+            monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", server.gemini_plain_url)
+        yield
+
+
+@pytest.mark.parametrize("who", ["openai", "gemini", "local"])
+async def test_the_forms_run_unchanged(who, monkeypatch, capsys):
+    question, rate = read_wav(QUESTION)
+    audio = resample(question, rate, 24_000)
+    shown: list[tuple[str, bool]] = []
+    played = bytearray()
+
+    async def mic_stream() -> AsyncIterator[bytes]:
+        # Silence after the words: the provider has to notice that they are over.
+        for chunk in chunks(audio + bytes(48_000), 20, 24_000):
+            yield chunk
+
+    class Player:
+        def write(self, audio: bytes) -> None:
+            played.extend(audio)
+
+    async def talked() -> None:
+        async with asyncio.timeout(10):
+            while sum(final for _, final in shown) < 2:  # noqa: ASYNC110 - handlers run elsewhere
+                await asyncio.sleep(0.05)
+
+    names: dict[str, Any] = {
+        "mic_stream": mic_stream,
+        "player": Player(),
+        "shown": shown,
+        "talked": talked,
+    }
+    code = compile(FORMS, "forms", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    async with answering(who, monkeypatch):
+        await eval(code, names)  # noqa: S307 - our own text, above
+    said = [text for text, final in shown if final]
+    assert all(text.startswith("It is ") for text in said), said
+    printed = capsys.readouterr().out
+    assert "what time is it" in printed
+    assert said[0] in printed
+    assert len(played) > 40_000
