@@ -220,6 +220,26 @@ def test_after_a_pause_of_the_microphone_both_sides_are_together_again():
     assert enhancement_db(rest, values(clean), 3, 9) >= 20
 
 
+@needs_livekit
+def test_sound_that_begins_or_comes_late_is_put_where_it_was_heard(monkeypatch):
+    played = b""
+
+    def record(near: bytes, far: bytes) -> bytes:
+        nonlocal played
+        played += far
+        return near
+
+    canceller = EchoCanceller(8_000)
+    monkeypatch.setattr(canceller, "_frame", record)
+    ms = b"\x01\x00" * 8
+    for heard_ms in (0, 7, 20, 15, 25, 20, 0):
+        canceller.process(bytes(16 * 20), ms * heard_ms)
+    silences = [len(part) // 16 for part in played.split(b"\x01\x00") if part]
+    # Before it began; 5 ms that were late and 5 in reserve; after the end.
+    assert silences == [33, 10, 10]
+    assert played.count(b"\x01\x00") == 8 * 87
+
+
 # -- what it says about itself --
 
 

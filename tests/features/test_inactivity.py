@@ -295,6 +295,14 @@ def test_after_the_end_of_the_session_nothing_runs():
     assert quiet.running == []
 
 
+def test_what_happens_while_the_session_closes_begins_no_new_countdown():
+    quiet = session(10)
+    quiet.wait(10)
+    quiet.happen(TurnEnded())
+    quiet.wait(60)
+    assert quiet.said == ending(5)
+
+
 async def test_finish_stops_the_time():
     quiet = session(10)
     await quiet.feature.finish()
