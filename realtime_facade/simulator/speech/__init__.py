@@ -32,7 +32,7 @@ def local_parts(*, lang: str = "en", llm_url: str | None = None) -> Parts:
     from .dictionary import load
     from .grammar import grammar_for
     from .recognizer import SpeechRecognizer, dictionary_path
-    from .vad import best_vad
+    from ...audio.vad import best_vad
     from .voices import find_voice
 
     load(dictionary_path())  # takes a tenth of a second, which no session should wait for

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from realtime_facade.errors import MissingExtra
-from realtime_facade.simulator.energy import EnergyVad
-from realtime_facade.simulator.speech.vad import SileroVad, best_vad
+from realtime_facade.audio.vad import EnergyVad
+from realtime_facade.audio.vad import SileroVad, best_vad
 
 
 def probabilities(vad: SileroVad, pcm: bytes) -> list[float]:
