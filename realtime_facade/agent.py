@@ -38,6 +38,8 @@ class AgentResult:
     """Why it ended: `stop()`, Ctrl+C, nobody spoke, the input ended, the provider hung up."""
     error: RealtimeError | None = None
     """Why the provider hung up."""
+    recording_error: RealtimeError | None = None
+    """Why the recording is incomplete, such as a full disk."""
 
     @property
     def conversation_turns(self) -> list[ConversationTurn]:
@@ -130,11 +132,13 @@ class RealtimeAgent:
         self._listener = listener or AgentListener()
         self._recording_path = Path(recording_path) if recording_path is not None else None
         makers = list(features)
+        self._recording: Recording | None = None
+        # Made here once for the errors: a wrong suffix or time should not show later.
         if self._recording_path is not None:
-            path = self._recording_path
-            Recording(path)  # a wrong suffix is an error here, not in the middle of a conversation
-            makers.append(lambda: Recording(path))
+            Recording(self._recording_path)
+            makers.append(self._record)
         if inactivity_timeout_enabled:
+            Inactivity(inactivity_timeout_seconds)
             makers.append(lambda: Inactivity(inactivity_timeout_seconds))
         self.voice = RealtimeVoice(
             provider,
@@ -256,7 +260,13 @@ class RealtimeAgent:
             usage=self._usage,
             reason="disconnected" if lost else reason,
             error=lost,
+            recording_error=self._recording.error if self._recording is not None else None,
         )
+
+    def _record(self) -> Recording:
+        assert self._recording_path is not None  # noqa: S101 - else this is not called
+        self._recording = Recording(self._recording_path)
+        return self._recording
 
     async def _until_over(
         self, session: Session, microphone: AudioInputDevice, stop: asyncio.Event

@@ -24,11 +24,11 @@ from realtime_facade import (
 )
 from realtime_facade.audio.pcm import silence
 from realtime_facade.audio.resample import resample
+from realtime_facade.audio.vad import EnergyVad
 from realtime_facade.audio.wav import WavWriter
 from realtime_facade.devices.file import FileMicrophone, FileSpeaker
 from realtime_facade.devices.null import NullMicrophone, NullSpeaker
 from realtime_facade.simulator.babble import BabbleVoice
-from realtime_facade.simulator.energy import EnergyVad
 from realtime_facade.simulator.scenario import Scenario
 from realtime_facade.simulator.server import Simulator
 

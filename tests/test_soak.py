@@ -22,12 +22,12 @@ from realtime_facade import (
     RealtimeVoice,
 )
 from realtime_facade.audio.resample import resample
+from realtime_facade.audio.vad import EnergyVad
 from realtime_facade.devices.null import NullSpeaker
 from realtime_facade.features.recording import Recording
 from realtime_facade.session.observer import Control, Observer
 from realtime_facade.simulator.babble import BabbleVoice
 from realtime_facade.simulator.clock import ScaledClock
-from realtime_facade.simulator.energy import EnergyVad
 from realtime_facade.simulator.parts import Entry, Parts, Say, Step
 from realtime_facade.simulator.server import Simulator
 

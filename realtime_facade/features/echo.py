@@ -3,13 +3,12 @@
 from collections.abc import Callable
 from typing import Protocol
 
+from ..audio.echo import EFFECTIVE_DB
 from ..audio.resample import Resampler
 from ..audio.tape import HeardTape
 from ..events import AudioChunk, EchoMeasured, Event, Interrupted
 from ..session.observer import Control, Observer
 
-ENOUGH_DB = 10.0
-"""From this echo return loss enhancement on a person can be told from the echo."""
 _CHANGE_DB = 3.0
 """Less than this is not worth an event."""
 
@@ -67,7 +66,7 @@ class EchoControl(Observer):
             self._reported is None or abs(erle_db - self._reported) >= _CHANGE_DB
         ):
             self._reported = erle_db
-            half_duplex = erle_db < ENOUGH_DB
+            half_duplex = erle_db < EFFECTIVE_DB
             self._shut(half_duplex)
             self._control.emit(EchoMeasured(erle_db=erle_db, half_duplex=half_duplex))
         return cleaned

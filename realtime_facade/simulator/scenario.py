@@ -22,10 +22,10 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from ..audio.vad import EnergyVad
 from ..errors import ConfigurationError
 from ..tools.definition import ToolDefinition
 from .babble import BabbleVoice, ScriptedRecognizer
-from .energy import EnergyVad
 from .faults import AnyFault
 from .parts import Call, Entry, Message, Parts, Say, Step, ToolOutput
 

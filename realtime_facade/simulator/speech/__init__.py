@@ -28,11 +28,11 @@ def local_parts(*, lang: str = "en", llm_url: str | None = None) -> Parts:
         )
     if find_spec("pocketsphinx") is None:
         raise MissingExtra("understanding speech", "local", "pocketsphinx")
+    from ...audio.vad import best_vad
     from .dictation import Dictation
     from .dictionary import load
     from .grammar import grammar_for
     from .recognizer import SpeechRecognizer, dictionary_path
-    from ...audio.vad import best_vad
     from .voices import find_voice
 
     load(dictionary_path())  # takes a tenth of a second, which no session should wait for

@@ -5,9 +5,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from realtime_facade.audio.vad import EnergyVad, SileroVad, best_vad
 from realtime_facade.errors import MissingExtra
-from realtime_facade.audio.vad import EnergyVad
-from realtime_facade.audio.vad import SileroVad, best_vad
 
 
 def probabilities(vad: SileroVad, pcm: bytes) -> list[float]:

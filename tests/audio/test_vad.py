@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from realtime_facade.audio.resample import resample
+from realtime_facade.audio.vad import EnergyVad
 from realtime_facade.simulator.babble import BabbleVoice
-from realtime_facade.simulator.energy import EnergyVad
 
 
 def share_of_speech(pcm: bytes) -> float:
