@@ -74,9 +74,7 @@ def storyteller() -> Parts:
     from realtime_facade.simulator.speech.voices import find_voice
 
     scripted = Scenario().parts()
-    return Parts(
-        vad=SileroVad, recognizer=scripted.recognizer, mind=Teller, voice=find_voice
-    )
+    return Parts(vad=SileroVad, recognizer=scripted.recognizer, mind=Teller, voice=find_voice)
 
 
 async def microphone(room: Room, person_after_s: float | None) -> AsyncIterator[bytes]:

@@ -83,9 +83,10 @@ class Engine:
         self._speech = Speech(
             config, playback, release=dispatcher.publish, call_later=self.call_later
         )
+        self._gate = gate
         self._judge = Judge(
             playback,
-            gate,
+            decides_locally=gate is not None,
             cut=lambda: self._cut("speech", cancel=False),
             publish=self._publish,
             call_later=self.call_later,
@@ -203,7 +204,8 @@ class Engine:
         """
         if self._clean is not None:
             pcm = self._clean(pcm)
-        pcm = self._judge.microphone(pcm)
+        if self._gate is not None:
+            pcm = self._judge.microphone(self._gate, pcm)
         if not pcm:
             return
         command = AppendAudio(data=pcm)

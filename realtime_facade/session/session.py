@@ -116,6 +116,7 @@ class Session:
         self.history = history
         """The conversation so far, as it was heard."""
         self._input = Resampler(engine.config.input_rate, engine.profile.input_rate)
+        self._sent = Sent(engine)
 
     # -- what is going on ---------------------------------------------------------------------
 
@@ -190,7 +191,7 @@ class Session:
         data = self._input.push(_mono_s16le(pcm))
         if data:
             self._engine.send_audio(data)
-        return Sent(self._engine)
+        return self._sent
 
     async def send_text(self, text: str, *, respond: bool = True) -> None:
         """Say something in writing; `respond=False` only adds it to the conversation."""

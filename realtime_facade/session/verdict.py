@@ -20,14 +20,14 @@ class Judge:
     def __init__(
         self,
         playback: Playback,
-        gate: SpeechGate | None,
         *,
+        decides_locally: bool,
         cut: Callable[[], None],
         publish: Callable[[Event], None],
         call_later: Callable[[float, Callable[[], None]], "asyncio.Task[None]"],
     ) -> None:
         self._playback = playback
-        self._gate = gate
+        self._decides_locally = decides_locally
         self._cut = cut
         self._publish = publish
         self._call_later = call_later
@@ -36,7 +36,7 @@ class Judge:
 
     def speech_started(self, verdict_ms: int) -> None:
         """The provider hears speech. With a gate it hears only what has passed the verdict."""
-        if not verdict_ms or self._gate is not None or not self._hold():
+        if not verdict_ms or self._decides_locally or not self._hold():
             self._cut()
         elif self._window is None:
             self._window = self._call_later(verdict_ms / 1000, self._cut)
@@ -45,11 +45,9 @@ class Judge:
         """The provider hears speech no longer."""
         self._resume()
 
-    def microphone(self, pcm: bytes) -> bytes:
+    def microphone(self, gate: SpeechGate, pcm: bytes) -> bytes:
         """What of the microphone's audio the provider may hear."""
-        if self._gate is None:
-            return pcm
-        sent, verdict = self._gate.push(pcm, audible=bool(self._playback.pending_ms))
+        sent, verdict = gate.push(pcm, audible=bool(self._playback.pending_ms))
         match verdict:
             case Verdict.MAYBE:
                 self._hold()
