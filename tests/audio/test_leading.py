@@ -55,5 +55,5 @@ def test_a_cut_item_leaves_nothing_to_the_next():
     leading = LeadingSilence(RATE)
     assert leading.trim("a", quiet(100)) == (b"", 0)
     leading.reset()
-    heard, skipped = trim_all(leading, quiet(100) + LOUD, 160, "a")
+    _, skipped = trim_all(leading, quiet(100) + LOUD, 160, "a")
     assert skipped == (100 - KEPT_MS) * MS

@@ -33,7 +33,8 @@ LONG = """
 [[turns]]
 heard = "tell me a story"
 steps = [{ say = "Once upon a time there was a very small computer that could not stop \
-talking about the weather, and nobody knew how to make it end, so it went on and on and on until it was late." }]
+talking about the weather, and nobody knew how to make it end, so it went on and on and on until \
+it was late." }]
 [[turns]]
 heard = "stop please"
 steps = [{ say = "All right." }]
