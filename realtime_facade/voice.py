@@ -1,7 +1,6 @@
 """The facade: one object that talks with whichever model is configured."""
 
 import asyncio
-import functools
 import inspect
 import weakref
 from collections.abc import (
@@ -20,7 +19,7 @@ from pydantic_core import from_json
 from .audio.playback import AudioSink, Playback
 from .audio.vad import Vad
 from .config import RealtimeConfig, VADMode
-from .errors import ConfigurationError, RealtimeConnectionError, SessionClosed
+from .errors import RealtimeConnectionError, SessionClosed
 from .events import (
     AudioChunk,
     ErrorOccurred,
@@ -31,6 +30,7 @@ from .events import (
 )
 from .features.history import History
 from .features.tool_calls import ToolCalls
+from .handlers import adapt, assistant_text, wants
 from .providers.base import Frame, Provider
 from .providers.registry import (
     available_providers,
@@ -39,7 +39,7 @@ from .providers.registry import (
     provider_class,
     register,
 )
-from .session.dispatch import Dispatcher, Handler, Subscription, is_async
+from .session.dispatch import Dispatcher, Handler, Subscription
 from .session.engine import Engine
 from .session.gate import SpeechGate
 from .session.observer import Observer
@@ -193,9 +193,9 @@ class RealtimeVoice:
 
         Bytes are mono s16le at `config.output_rate`.
         """
-        if _annotated(handler, AudioChunk):
+        if wants(handler, AudioChunk):
             return self.on(AudioChunk)(handler)
-        self.on(AudioChunk)(_adapt(handler, lambda e: (e.data,) if e.data else None))
+        self.on(AudioChunk)(adapt(handler, lambda e: (e.data,) if e.data else None))
         return handler
 
     def on_transcript(self, handler: H) -> H:
@@ -203,9 +203,9 @@ class RealtimeVoice:
 
         `handler(delta: TranscriptDelta)`, if so annotated, gets both speakers.
         """
-        if _annotated(handler, TranscriptDelta):
+        if wants(handler, TranscriptDelta):
             return self.on(TranscriptDelta)(handler)
-        self.on(TranscriptDelta)(_adapt(handler, _assistant_text))
+        self.on(TranscriptDelta)(adapt(handler, assistant_text))
         return handler
 
     def on_tool_call(self, handler: H) -> H:
@@ -218,16 +218,16 @@ class RealtimeVoice:
 
     def on_error(self, handler: H) -> H:
         """Errors: `handler(error: RealtimeError)`, or `ErrorOccurred` if so annotated."""
-        if _annotated(handler, ErrorOccurred):
+        if wants(handler, ErrorOccurred):
             return self.on(ErrorOccurred)(handler)
-        self.on(ErrorOccurred)(_adapt(handler, lambda e: (e.to_exception(),)))
+        self.on(ErrorOccurred)(adapt(handler, lambda e: (e.to_exception(),)))
         return handler
 
     def on_interrupted(self, handler: H) -> H:
         """The user cut in: `handler()`, or `handler(event: Interrupted)`."""
         if inspect.signature(handler).parameters:
             return self.on(Interrupted)(handler)
-        self.on(Interrupted)(_adapt(handler, lambda e: ()))
+        self.on(Interrupted)(adapt(handler, lambda e: ()))
         return handler
 
     def on_wire(self, name: str) -> Callable[[H], H]:
@@ -237,7 +237,7 @@ class RealtimeVoice:
         """
 
         def register_handler(handler: H) -> H:
-            self._wire_handlers.append((name, _adapt(handler, lambda e: (e.data,))))
+            self._wire_handlers.append((name, adapt(handler, lambda e: (e.data,))))
             return handler
 
         return register_handler
@@ -401,10 +401,10 @@ class RealtimeVoice:
             except ValueError:
                 return  # the codec reports it
             if isinstance(message, dict):
-                names = [message["type"]] if "type" in message else list(message)
-                for name in names:
+                kind = message.get("type")
+                for name in (kind,) if isinstance(kind, str) else message:
                     for subscription in taps.get(name, ()):
-                        subscription.mailbox.put(RawEvent(name=name, data=message))
+                        dispatcher.deliver(subscription.mailbox, RawEvent(name=name, data=message))
 
         return tap
 
@@ -425,49 +425,3 @@ class GeminiRealtimeProvider(RealtimeVoice):
 
     def __init__(self, config: RealtimeConfig | None = None, **settings: Any) -> None:
         super().__init__(config=config, **settings)
-
-
-def _adapt(
-    handler: Callable[..., Any], arguments: Callable[[Any], tuple[Any, ...] | None]
-) -> Handler:
-    """A handler of events that calls `handler` with what it wants; None: not at all."""
-    if is_async(handler):
-
-        @functools.wraps(handler)
-        async def call_async(event: Event) -> None:
-            wanted = arguments(event)
-            if wanted is not None:
-                await handler(*wanted)
-
-        return call_async
-
-    @functools.wraps(handler)
-    def call(event: Event) -> None:
-        wanted = arguments(event)
-        if wanted is not None:
-            handler(*wanted)
-
-    return call
-
-
-def _assistant_text(delta: TranscriptDelta) -> tuple[str, bool] | None:
-    if delta.speaker != "assistant":
-        return None
-    if delta.is_final:
-        return (delta.full_text if delta.full_text is not None else delta.text, True)
-    return (delta.text, False)
-
-
-def _annotated(handler: Callable[..., Any], kind: type[Event]) -> bool:
-    """Whether the handler's first parameter is annotated with `kind`."""
-    function = inspect.unwrap(handler)
-    parameters = list(inspect.signature(function).parameters.values())
-    if not parameters:
-        raise ConfigurationError(
-            f"handler {getattr(handler, '__qualname__', handler)!r} takes no argument",
-            advice=f"give it a parameter, for example of type {kind.__name__}",
-        )
-    annotation = parameters[0].annotation
-    if isinstance(annotation, str):  # from __future__ import annotations
-        return annotation.rpartition(".")[2] == kind.__name__
-    return annotation is kind

@@ -20,7 +20,7 @@ LAYERS = (
     {"providers", "transport"},
     {"session"},
     {"features"},
-    {"voice", "agent", "listener", "devices", "simulator"},
+    {"voice", "agent", "handlers", "listener", "devices", "simulator"},
     {"cli"},
 )
 

@@ -27,6 +27,7 @@ from realtime_facade import (
 )
 from realtime_facade.audio.pcm import chunks, silence
 from realtime_facade.audio.resample import resample
+from realtime_facade.session.dispatch import Dispatcher
 from realtime_facade.simulator.babble import BabbleVoice
 from realtime_facade.simulator.scenario import Scenario
 from realtime_facade.simulator.server import Simulator
@@ -248,6 +249,22 @@ async def test_wire_handlers_get_the_providers_own_json(voice):
     assert [m["type"] for m in done] == ["response.done"]
     assert done[0]["response"]["status"] == "completed"
     assert everything_else == []
+
+
+def test_the_wire_tap_survives_what_is_no_message():
+    voice = RealtimeVoice("openai", api_key="x")
+    got = []
+    voice.on_wire("a")(got.append)
+
+    async def tap_all() -> None:
+        dispatcher = Dispatcher()
+        tap = voice._wire_tap(dispatcher)
+        for frame in (b"{", b"[]", b'{"type": []}', b'{"type": {"a": 1}}', b'"a"', b'{"a": 1}'):
+            tap(frame)
+        await dispatcher.close()
+
+    asyncio.run(tap_all())
+    assert got == [{"a": 1}]
 
 
 def test_a_handler_without_parameters_is_refused():

@@ -78,17 +78,17 @@ class Dispatcher:
             mailboxes = tuple(s.mailbox for s in self._subscriptions if issubclass(kind, s.kinds))
             self._by_type[kind] = mailboxes
         for mailbox in mailboxes:
-            try:
-                dropped = mailbox.put(event)
-            except OverflowError:
-                logger.error("a reader of events has stopped reading; %s was dropped", event.type)
-            else:
-                if dropped:
-                    self.publish(AudioDropped(direction="output", duration_ms=dropped))
+            self.deliver(mailbox, event)
 
-    def wants(self, kind: type[Event]) -> bool:
-        """Whether anybody would get an event of this type."""
-        return any(issubclass(kind, s.kinds) for s in self._subscriptions)
+    def deliver(self, mailbox: Mailbox, event: Event) -> None:
+        """Queue the event in one mailbox; a reader that has stopped reading loses it."""
+        try:
+            dropped = mailbox.put(event)
+        except OverflowError:
+            logger.error("a reader of events has stopped reading; %s was dropped", event.type)
+        else:
+            if dropped:
+                self.publish(AudioDropped(direction="output", duration_ms=dropped))
 
     def owns(self, task: asyncio.Task[Any] | None) -> bool:
         """Whether a handler runs in this task."""

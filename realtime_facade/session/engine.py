@@ -72,7 +72,7 @@ class Engine:
         self.warnings: list[ConfigWarning] = []
         self._transport = transport
         self._codec = codec
-        self._observers = observers
+        self._observers = list(observers)
         self._listeners = [observer for observer in observers if observer.wants_audio]
         self._explain_close = explain_close
         self._release = release
@@ -286,18 +286,35 @@ class Engine:
     # -- inside -------------------------------------------------------------------------------
 
     def _publish(self, event: Event) -> None:
-        for observer in self._observers:
-            observer.on_event(event)
+        self._tell(self._observers, event)
         if type(event) is TranscriptDelta and self._speech.caption(event):
             return
         self.dispatcher.publish(event)
 
     def _sound(self, event: AudioChunk) -> None:
-        chunk = self._speech.sound(event)
+        try:
+            chunk = self._speech.sound(event)
+        except Exception as error:  # noqa: BLE001 - reported; who plays by a handler goes on
+            self._failed("the sink", error)
+            chunk = event
         if chunk is not None:
-            for observer in self._listeners:
-                observer.on_event(chunk)
+            self._tell(self._listeners, chunk)
             self.dispatcher.publish(chunk)
+
+    def _tell(self, observers: Sequence[Observer], event: Event) -> None:
+        for observer in observers:
+            try:
+                observer.on_event(event)
+            except Exception as error:  # noqa: BLE001 - reported; the others go on
+                self._failed(type(observer).__name__, error)
+
+    def _failed(self, what: str, error: Exception) -> None:
+        """Report a fault in code that is not ours; the conversation goes on."""
+        logger.exception("%s failed", what)
+        # Past the observers, so that one that fails on errors does not feed itself.
+        self.dispatcher.publish(
+            ErrorOccurred(message=f"{what} failed: {error!r}", code="failed", cause="application")
+        )
 
     def _apply(self, output: Output) -> None:
         for frame in output.frames:
@@ -325,8 +342,7 @@ class Engine:
         for command in commands:
             self.execute(command)
         for event in events:
-            for observer in self._observers:
-                observer.on_event(event)
+            self._tell(self._observers, event)
             self.dispatcher.publish(event)
 
     async def _read(self) -> None:

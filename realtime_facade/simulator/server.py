@@ -1,18 +1,15 @@
 """Runs the simulated providers on loopback: one listener per wire protocol."""
 
 import asyncio
-import json
 import ssl
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
-from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, Self, get_args
 
 from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
@@ -242,16 +239,3 @@ class Simulator:
                 f"the simulator does not serve {name} now",
                 advice="name it in `wires` and use the address inside `async with`",
             ) from None
-
-
-def refusal(status: HTTPStatus, body: object) -> Response:
-    """An HTTP answer with JSON instead of the WebSocket handshake."""
-    data = json.dumps(body).encode()
-    headers = Headers(
-        {
-            "Content-Type": "application/json",
-            "Content-Length": str(len(data)),
-            "Connection": "close",
-        }
-    )
-    return Response(status.value, status.phrase, headers, data)

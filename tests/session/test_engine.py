@@ -30,6 +30,7 @@ from realtime_facade.events import (
     TranscriptDelta,
     TurnEnded,
 )
+from realtime_facade.session.observer import Observer
 from realtime_facade.session.session import Session
 from realtime_facade.session.state import Phase
 
@@ -455,3 +456,34 @@ async def test_a_tool_call_overtakes_audio_in_a_slow_stream(start):
     )
     first = await anext(stream)
     assert first.type == "tool_call"
+
+
+async def test_a_failing_observer_is_reported_and_the_others_go_on(start, caplog):
+    conversation = await start()
+
+    class Broken(Observer):
+        def on_event(self, event: Event) -> None:
+            raise ValueError("broken")
+
+    conversation.engine._observers.insert(0, Broken())
+    with caplog.at_level(logging.CRITICAL, "realtime_facade"):
+        await conversation.receive(
+            TranscriptDelta(text="hello", item_id="a", response_id="r"), TurnEnded()
+        )
+    assert conversation.session.is_active
+    assert [e.code for e in conversation.of(ErrorOccurred)] == ["failed", "failed"]
+    assert "Broken failed" in conversation.of(ErrorOccurred)[0].message
+    assert conversation.session.history.turns[0].text == "hello"
+
+
+async def test_a_sink_that_fails_does_not_silence_the_handlers(start, sink, caplog):
+    def fail(pcm: bytes) -> None:
+        raise OSError("unplugged")
+
+    sink.write = fail
+    conversation = await start(playback=Playback(24_000, sink=sink))
+    with caplog.at_level(logging.CRITICAL, "realtime_facade"):
+        await conversation.receive(ResponseStarted(response_id="r-1"), speech(100))
+    assert len(conversation.of(AudioChunk)) == 1
+    assert "unplugged" in conversation.of(ErrorOccurred)[0].message
+    assert conversation.session.is_active

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
-from ..server import refusal
+from ..refusal import refusal
 from .fields import Refusal, invalid
 from .memory import Handles
 

@@ -8,7 +8,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from ..server import refusal
+from ..refusal import refusal
 
 PATHS = ("/v1/realtime", "/openai/v1/realtime", "/openai/realtime")
 """OpenAI's own, Azure's, and Azure's older one."""
