@@ -87,10 +87,14 @@ class CardTape:
         with self._lock:
             self._tape.write(converted)
 
-    def clear(self, now: float) -> None:
-        """Drop what waits, end a hold, and let the position stand where it is."""
+    def clear(self) -> None:
+        """Drop what waits and end a hold.
+
+        What the card has taken cannot be called back: it sounds to its end, a latency later, so it
+        counts as heard already.
+        """
         with self._lock:
-            heard = int(self._position(now))
+            heard = self._tape.head
             self._handed.clear()
             self._heard = float(heard)
             self._tape.cut(heard)

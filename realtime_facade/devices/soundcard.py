@@ -232,10 +232,10 @@ class Speaker(TapeDevice):
     def clear(self) -> None:
         """Drop what is queued and end a hold.
 
-        The block that the card has already taken (its latency, 10 to 60 ms) sounds out; it does
-        not count as heard.
+        What the card has already taken (its latency, 10 to 60 ms) sounds out, so it counts as heard
+        from now on.
         """
-        self._card.clear(time.monotonic())
+        self._card.clear()
         self._plan_flush()
 
     def played_ms(self) -> float:

@@ -47,17 +47,17 @@ def test_a_latency_that_jitters_does_not_turn_back():
     assert card.played_ms(1.0) == 30
 
 
-def test_after_a_clear_the_position_stands_and_goes_on_from_there():
+def test_after_a_clear_what_the_card_has_counts_and_the_position_stands():
     card = CardTape(RATE)
     card.write(written(200))
     for now in (1.0, 1.02, 1.04):
         card.pull(20 * MS, now, LATENCY)
-    card.clear(1.07)
-    assert [card.played_ms(now) for now in (1.07, 1.08, 5.0)] == [30, 30, 30]
+    card.clear()
+    assert [card.played_ms(now) for now in (1.07, 1.08, 5.0)] == [60, 60, 60]
     assert len(card.pull(20 * MS, 5.0, LATENCY)) == 0
     card.write(written(50))
     card.pull(20 * MS, 5.02, LATENCY)
-    assert [card.played_ms(now) for now in (5.05, 5.07, 6.0)] == [30, 40, 50]
+    assert [card.played_ms(now) for now in (5.05, 5.07, 6.0)] == [60, 70, 80]
 
 
 def test_a_hold_sounds_out_what_the_card_has_and_stands():
@@ -113,7 +113,7 @@ def test_what_the_conversion_keeps_back_is_known():
     card.adopt(8_000)
     card.write(bytes(960))
     assert card.withheld
-    card.clear(1.0)
+    card.clear()
     assert not card.withheld
 
 
@@ -162,8 +162,8 @@ def test_the_position_agrees_with_a_tape_of_single_samples(steps, latency):
             handed.append((now + latency, first, taken))
             now += number
         elif what == "clear":
-            card.clear(now / RATE)
-            tape = heard
+            card.clear()
+            tape = heard = max([heard, *(first + taken for _, first, taken in handed)])
             handed.clear()
         else:
             with card.locked() as inner:

@@ -171,8 +171,8 @@ async def test_it_falls_silent_when_told(run, sound_server, record_property):
     record_property("beyond_position_ms", f"{beyond:.1f}")
     record_property("silent_after_ms", f"{silent_after:.1f}")
     print(f"silent {silent_after:.1f} ms after clear, {beyond:.1f} ms beyond it")  # noqa: T201
-    assert 499 <= position < 560
-    assert -30 < beyond < 120
+    assert 499 <= position < 700
+    assert abs(beyond) < 20, "what was heard is not what was said to be heard"
     assert silent_after < 150
 
 
