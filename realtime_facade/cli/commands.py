@@ -65,8 +65,11 @@ def demo(
         typer.Option("--input", help="PCM WAV files to ask instead of the bundled questions."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Record to this WAV file: user left, assistant right.")
-    ] = None,
+        Path, typer.Option(help="Record to this WAV file: user left, assistant right.")
+    ] = Path("conversation.wav"),
+    play: Annotated[
+        bool, typer.Option("--play", help="Let it be heard on the sound card (extra `audio`).")
+    ] = False,
     json: Annotated[
         bool, typer.Option("--json", help="One JSON object per event, and last a summary.")
     ] = False,
@@ -79,7 +82,8 @@ def demo(
 
         questions = talk.read_questions(input_) if input_ else talk.bundled_questions()
         show = JsonShow(_write) if json else TextShow(Console())
-        asyncio.run(talk.run(questions, LocalProvider(wire=wire.value), out=out, show=show))
+        provider = LocalProvider(wire=wire.value)
+        asyncio.run(talk.run(questions, provider, out=out, show=show, aloud=play))
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """Holds a spoken conversation with a provider, question by question, and measures it."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 from ..audio.resample import resample
 from ..audio.wav import read_wav
 from ..config import RealtimeConfig
+from ..devices.base import SinkDevice
 from ..errors import RealtimeError
 from ..events import Event, SessionEnded, TranscriptDelta
 from ..features.recording import Recording
@@ -72,9 +74,21 @@ def _read(path: Path, *, cuts_in: bool) -> Question:
 
 
 async def run(
-    questions: Sequence[Question], provider: Provider, *, out: Path | None, show: Show
+    questions: Sequence[Question],
+    provider: Provider,
+    *,
+    out: Path | None,
+    show: Show,
+    aloud: bool = False,
 ) -> dict[str, Any]:
     """Ask the questions in real time and tell `show` what happens.
+
+    Args:
+        questions: Asked one after the other.
+        provider: Answers.
+        out: Where to record the conversation, if anywhere.
+        show: Told of everything.
+        aloud: Play both sides on the sound card (extra `audio`).
 
     Returns:
         The summary: `turns`, `tool_calls`, `recording`, `latency_ms`.
@@ -82,7 +96,31 @@ async def run(
     Raises:
         RealtimeError: If the provider falls silent or hangs up, or the recording cannot be written.
     """
-    listener = Listener(RATE)
+    async with contextlib.AsyncExitStack() as stack:
+        mouth, ear = await _loudspeakers(stack) if aloud else (None, None)
+        return await _run(
+            questions, provider, out, show, Listener(RATE, aloud=ear), Microphone(RATE, aloud=mouth)
+        )
+
+
+async def _loudspeakers(stack: contextlib.AsyncExitStack) -> tuple[SinkDevice, SinkDevice]:
+    """One for each side of the conversation; the first is started."""
+    from ..devices.soundcard import Speaker
+
+    mouth, ear = Speaker(), Speaker()
+    stack.push_async_callback(mouth.stop)
+    await mouth.start()
+    return mouth, ear
+
+
+async def _run(
+    questions: Sequence[Question],
+    provider: Provider,
+    out: Path | None,
+    show: Show,
+    listener: Listener,
+    microphone: Microphone,
+) -> dict[str, Any]:
     recording = Recording(out) if out is not None else None
     voice = RealtimeVoice(
         provider,
@@ -90,7 +128,6 @@ async def run(
         sink=listener,
         features=[lambda: recording] if recording is not None else [],
     )
-    microphone = Microphone(RATE)
     show.note(f"Asking {', '.join(question.name for question in questions)}, in real time.")
     await listener.start()
     try:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..devices.base import SinkDevice
 from ..devices.null import NullSpeaker
 
 FRAME_MS = 20
@@ -18,15 +19,36 @@ Clock = Callable[[], float]
 
 
 class Listener(NullSpeaker):
-    """An ear: hears in real time, and remembers when sound began and stopped."""
+    """An ear: hears in real time, and remembers when sound began and stopped.
 
-    def __init__(self, rate: int, clock: Clock = time.monotonic) -> None:
+    Args:
+        rate: Hz.
+        clock: Seconds.
+        aloud: A loudspeaker that sounds as well, started and stopped with this.
+    """
+
+    def __init__(
+        self, rate: int, clock: Clock = time.monotonic, aloud: SinkDevice | None = None
+    ) -> None:
         super().__init__(rate=rate, clock=clock)
         self._time = clock
+        self._aloud = aloud
         self.first_heard: float | None = None
         """When the first sample since `expect`, or since the last cut, sounded."""
         self.silenced: float | None = None
         """When it was told to fall silent, since `expect`."""
+
+    async def start(self) -> None:
+        """See `AudioOutputDevice.start`."""
+        if self._aloud is not None:
+            await self._aloud.start()
+        await super().start()
+
+    async def stop(self) -> None:
+        """See `AudioOutputDevice.stop`."""
+        await super().stop()
+        if self._aloud is not None:
+            await self._aloud.stop()
 
     def expect(self) -> None:
         """Start to wait for the next answer."""
@@ -35,12 +57,16 @@ class Listener(NullSpeaker):
     def write(self, pcm: bytes) -> None:
         """See `AudioSink.write`."""
         super().write(pcm)
+        if self._aloud is not None:
+            self._aloud.write(pcm)
         if self.first_heard is None:
             self.first_heard = self._time()
 
     def clear(self) -> None:
         """See `AudioSink.clear`."""
         super().clear()
+        if self._aloud is not None:
+            self._aloud.clear()
         self.silenced = self._time()
         # What was written since `expect` belonged to the answer that is cut now.
         self.first_heard = None
@@ -55,17 +81,28 @@ class Spoken:
 
 
 class Microphone:
-    """A source of 20 ms frames at the pace of a real one: silence unless something is said."""
+    """A source of 20 ms frames at the pace of a real one: silence unless something is said.
 
-    def __init__(self, rate: int, clock: Clock = time.monotonic) -> None:
+    Args:
+        rate: Hz.
+        clock: Seconds.
+        aloud: A started loudspeaker through which the room hears the user, too.
+    """
+
+    def __init__(
+        self, rate: int, clock: Clock = time.monotonic, aloud: SinkDevice | None = None
+    ) -> None:
         self._rate = rate
         self._clock = clock
+        self._aloud = aloud
         self._waiting: deque[tuple[bytes, asyncio.Future[Spoken]]] = deque()
 
     async def say(self, pcm: bytes) -> Spoken:
         """Speak; returns when the last frame of it was taken."""
         said = asyncio.get_running_loop().create_future()
         self._waiting.append((pcm, said))
+        if self._aloud is not None:
+            self._aloud.write(pcm)
         spoken: Spoken = await said
         return spoken
 
