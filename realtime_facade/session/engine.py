@@ -154,7 +154,11 @@ class Engine:
         await self._stop_tasks()
         if self._reader is not None:
             for observer in self._observers:
-                await observer.finish()
+                try:
+                    await observer.finish()
+                except Exception:
+                    # The others have to be finished, and the connection's resources released.
+                    logger.exception("%s could not finish", type(observer).__name__)
         await self.dispatcher.close()
         await self._release()
 
@@ -193,8 +197,7 @@ class Engine:
             self._config = command.config
             self.conversation.answers_speech = answers_speech(command.config)
         self.conversation.on_command(command)
-        for observer in self._observers:
-            observer.on_command(command)
+        self._tell(self._observers, command)
         self._apply(output)
 
     def send_audio(self, pcm: bytes) -> None:
@@ -210,8 +213,7 @@ class Engine:
             return
         command = AppendAudio(data=pcm)
         frames, events = self._codec.send(command)
-        for observer in self._listeners:
-            observer.on_command(command)
+        self._tell(self._listeners, command)
         for frame in frames[:-1]:
             self._send(frame)
         for frame in frames[-1:]:
@@ -301,10 +303,13 @@ class Engine:
             self._tell(self._listeners, chunk)
             self.dispatcher.publish(chunk)
 
-    def _tell(self, observers: Sequence[Observer], event: Event) -> None:
+    def _tell(self, observers: Sequence[Observer], what: Event | AnyCommand) -> None:
         for observer in observers:
             try:
-                observer.on_event(event)
+                if isinstance(what, Event):
+                    observer.on_event(what)
+                else:
+                    observer.on_command(what)
             except Exception as error:  # noqa: BLE001 - reported; the others go on
                 self._failed(type(observer).__name__, error)
 

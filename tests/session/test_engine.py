@@ -487,3 +487,36 @@ async def test_a_sink_that_fails_does_not_silence_the_handlers(start, sink, capl
     assert len(conversation.of(AudioChunk)) == 1
     assert "unplugged" in conversation.of(ErrorOccurred)[0].message
     assert conversation.session.is_active
+
+
+async def test_an_observer_that_cannot_finish_does_not_keep_the_others_open(start, caplog):
+    conversation = await start()
+    finished = []
+
+    class Broken(Observer):
+        async def finish(self) -> None:
+            raise OSError("disk full")
+
+    class Fine(Observer):
+        async def finish(self) -> None:
+            finished.append(self)
+
+    conversation.engine._observers += [Broken(), Fine()]
+    with caplog.at_level(logging.ERROR, "realtime_facade"):
+        await conversation.session.close()
+    assert len(finished) == 1
+    assert "Broken could not finish" in caplog.text
+
+
+async def test_an_observer_that_fails_on_a_command_does_not_stop_it(start, caplog):
+    conversation = await start()
+
+    class Broken(Observer):
+        def on_command(self, command: object) -> None:
+            raise ValueError("broken")
+
+    conversation.engine._observers.insert(0, Broken())
+    with caplog.at_level(logging.CRITICAL, "realtime_facade"):
+        await conversation.session.send_text("hello")
+    assert [f["command"] for f in await conversation.sent(1)] == ["SendText"]
+    assert conversation.session.history.turns[0].text == "hello"
