@@ -2,7 +2,6 @@
 
 import asyncio
 import inspect
-import weakref
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -31,7 +30,7 @@ from .events import (
 from .features.history import History
 from .features.tool_calls import ToolCalls
 from .handlers import adapt, assistant_text, wants
-from .providers.base import Frame, Provider
+from .providers.base import Frame, Profile, Provider
 from .providers.registry import (
     available_providers,
     choose_provider,
@@ -123,7 +122,7 @@ class RealtimeVoice:
         self._handlers: list[tuple[tuple[type[Event], ...], Handler]] = []
         self._wire_handlers: list[tuple[str, Handler]] = []
         self._tool_handler: Handler | None = None
-        self._sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+        self._engines: set[Engine] = set()
 
     # -- providers ----------------------------------------------------------------------------
 
@@ -255,8 +254,8 @@ class RealtimeVoice:
 
     async def disconnect(self) -> None:
         """Close every conversation that this object has open."""
-        for session in list(self._sessions):
-            await session.close()
+        for engine in list(self._engines):
+            await engine.close()
 
     async def run(self, audio: AsyncIterable[bytes] | None = None) -> AsyncGenerator[Event, None]:
         """Hold a conversation: send `audio`, yield events as they come.
@@ -265,8 +264,8 @@ class RealtimeVoice:
         ends. Without `audio` it goes on until the loop is left or the provider hangs up.
 
         Raises:
+            ConfigurationError: As `connect` does.
             RealtimeConnectionError: As `connect` does, and when the connection breaks.
-            SessionClosed: Never; leaving the loop is the way to stop.
         """
         dispatcher = Dispatcher()
         stream = EventStream(dispatcher.open(Event))
@@ -309,11 +308,25 @@ class RealtimeVoice:
 
     async def _open(self, dispatcher: Dispatcher) -> Session:
         provider, config = self.provider, self.config
+        # Whatever can be wrong on this side shows before anything is dialled.
         tools = ToolSet(config.tools)
         profile = provider.profile(config)
         provider.check_voice(config, profile)
         codec = provider.codec(config, profile, tools.definitions)
+        gate = self._speech_gate(profile)
+        echo = self._echo_control(gate) if self._echo_cancellation else None
         history = History()
+        observers = [
+            history,
+            ToolCalls(
+                tools,
+                self._tool_handler,
+                timeout_s=config.tool_timeout_s,
+                max_parallel=config.max_parallel_tools,
+            ),
+            *([echo] if echo is not None else []),
+            *(make() for make in self._features),
+        ]
         async with AsyncExitStack() as stack:
             try:
                 async with asyncio.timeout(config.setup_timeout_s):
@@ -326,16 +339,12 @@ class RealtimeVoice:
                         ping_timeout_s=profile.ping_timeout_s,
                         explain_refusal=provider.explain_refusal,
                     )
-                    gate = (
-                        SpeechGate(
-                            self._vad(),
-                            profile.input_rate,
-                            verdict_ms=config.interruption_verdict_ms,
-                        )
-                        if self._vad is not None
-                        else None
-                    )
-                    echo = self._echo_control(gate) if self._echo_cancellation else None
+                    resources = stack.pop_all()
+
+                    async def release() -> None:
+                        self._engines.discard(engine)
+                        await resources.aclose()
+
                     engine = Engine(
                         transport=transport,
                         codec=codec,
@@ -343,19 +352,9 @@ class RealtimeVoice:
                         config=config,
                         playback=Playback(config.output_rate, sink=self.sink),
                         dispatcher=dispatcher,
-                        observers=[
-                            history,
-                            ToolCalls(
-                                tools,
-                                self._tool_handler,
-                                timeout_s=config.tool_timeout_s,
-                                max_parallel=config.max_parallel_tools,
-                            ),
-                            *([echo] if echo is not None else []),
-                            *(make() for make in self._features),
-                        ],
+                        observers=observers,
                         explain_close=provider.explain_close,
-                        release=stack.pop_all().aclose,
+                        release=release,
                         on_frame=self._wire_tap(dispatcher),
                         gate=gate,
                         clean=echo.clean if echo is not None else None,
@@ -373,9 +372,15 @@ class RealtimeVoice:
                     advice="check the network, or raise setup_timeout_s",
                 ) from None
             stack.pop_all()
-        session = Session(engine, started=started, history=history.conversation)
-        self._sessions.add(session)
-        return session
+        self._engines.add(engine)
+        return Session(engine, started=started, history=history.conversation)
+
+    def _speech_gate(self, profile: Profile) -> SpeechGate | None:
+        if self._vad is None:
+            return None
+        return SpeechGate(
+            self._vad(), profile.input_rate, verdict_ms=self.config.interruption_verdict_ms
+        )
 
     def _echo_control(self, gate: SpeechGate | None) -> "EchoControl":
         from .audio.echo import EchoCanceller

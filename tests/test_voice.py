@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import gc
 from collections.abc import AsyncIterator
 
 import pytest
@@ -149,6 +150,16 @@ async def test_an_awaited_session_is_closed_by_disconnect(voice, simulator):
     assert not second.is_active
     with pytest.raises(SessionClosed, match="the session is over"):
         first.send_audio(bytes(960))
+
+
+async def test_a_session_that_nobody_kept_is_closed_by_disconnect(voice, simulator):
+    await voice.connect()
+    gc.collect()
+    assert simulator.sessions_open == 1
+    await voice.disconnect()
+    async with asyncio.timeout(5):
+        while simulator.sessions_open:  # noqa: ASYNC110 - the server has no event for it
+            await asyncio.sleep(0.01)
 
 
 async def test_handlers_get_what_their_annotations_say(voice):
