@@ -13,6 +13,11 @@ from realtime_facade.simulator.babble import BabbleVoice
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 RUNS = {
+    "assistant.py": (
+        ["question.wav", "heard.wav"],
+        "",
+        r"^assistant: Hello!(.|\n)*\d turns, recorded in assistant\.wav: input_ended",
+    ),
     "cut_in.py": ([], "", r"\d+ of \d+ ms heard: \w+"),
     "offline_test.py": ([], "", r"^passed$"),
     "talk_to_a_file.py": (["question.wav", "answer.wav"], "", r"^assistant: Hello!"),
