@@ -121,7 +121,7 @@ class WavWriter:
         self.channels = channels
         self._frame = SAMPLE_BYTES * channels
         self._size = 0
-        with self._device_errors():
+        with device_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = open(self.path, "wb", buffering=0)  # noqa: SIM115
             try:
@@ -160,7 +160,7 @@ class WavWriter:
             )
         # Not from where the last write ended: one that failed may have left half a frame.
         start = self._HEADER.size + self._size
-        with self._device_errors():
+        with device_errors(self.path):
             try:
                 self._file.seek(start)
                 self._write_all(pcm)
@@ -175,7 +175,7 @@ class WavWriter:
         Raises:
             RealtimeError: With the cause "device" if the system reports a late failure.
         """
-        with self._device_errors():
+        with device_errors(self.path):
             self._file.close()
 
     def __enter__(self) -> Self:
@@ -218,17 +218,19 @@ class WavWriter:
             )
         )
 
-    @contextmanager
-    def _device_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise RealtimeError(
-                f"cannot write {self._name}: {error.strerror or error}",
-                cause="device",
-                retryable=True,
-                advice="look at the folder's permissions and at the space left on its disk",
-            ) from error
+
+@contextmanager
+def device_errors(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn the system's refusal to write a file into a `RealtimeError` with the cause "device"."""
+    try:
+        yield
+    except OSError as error:
+        raise RealtimeError(
+            f"cannot write the file {os.fspath(path)!r}: {error.strerror or error}",
+            cause="device",
+            retryable=True,
+            advice="look at the folder's permissions and at the space left on its disk",
+        ) from error
 
 
 def interleave(left: bytes, right: bytes) -> bytes:

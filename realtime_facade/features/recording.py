@@ -10,14 +10,14 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar, Protocol
 
 from ..audio.pcm import SAMPLE_BYTES, mix
 from ..audio.resample import Resampler
 from ..audio.tape import HeardTape
-from ..audio.wav import WavWriter, interleave
+from ..audio.wav import WavWriter, device_errors, interleave
 from ..commands import AnyCommand, AppendAudio
 from ..errors import ConfigurationError, RealtimeError
 from ..events import AudioChunk, ErrorOccurred, Event, Interrupted
@@ -331,7 +331,7 @@ class _RawWriter:
         self._path = path
         self._bytes_per_ms = SAMPLE_BYTES * channels * rate / 1000
         self._size = 0
-        with self._device_errors():
+        with device_errors(self._path):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = open(path, "wb", buffering=0)  # noqa: SIM115
 
@@ -340,7 +340,7 @@ class _RawWriter:
         return self._size / self._bytes_per_ms
 
     def write(self, pcm: bytes) -> None:
-        with self._device_errors():
+        with device_errors(self._path):
             try:
                 # A disk that fills up takes a part and refuses the next.
                 while pcm:
@@ -353,20 +353,8 @@ class _RawWriter:
                     self._file.truncate(self._size)
 
     def close(self) -> None:
-        with self._device_errors():
+        with device_errors(self._path):
             self._file.close()
-
-    @contextlib.contextmanager
-    def _device_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise RealtimeError(
-                f"cannot write the file {os.fspath(self._path)!r}: {error.strerror or error}",
-                cause="device",
-                retryable=True,
-                advice="look at the folder's permissions and at the space left on its disk",
-            ) from error
 
 
 def _too_slow(path: Path, seconds: float) -> RealtimeError:
