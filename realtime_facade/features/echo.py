@@ -11,6 +11,8 @@ from ..session.observer import Control, Observer
 
 _CHANGE_DB = 3.0
 """Less than this is not worth an event."""
+WARM_UP_S = 1.5
+"""Sound that a canceller has to hear before it can be trusted; until then nobody can cut in."""
 
 
 class Canceller(Protocol):
@@ -31,7 +33,7 @@ class EchoControl(Observer):
     Args:
         make: Builds a canceller for a rate in Hz.
         shut: Told whether the microphone has to be shut while the assistant speaks: half-duplex,
-            the fallback where cancellation is too weak.
+            the fallback where cancellation is too weak, and the first `WARM_UP_S` of its speech.
     """
 
     wants_audio = True
@@ -42,6 +44,8 @@ class EchoControl(Observer):
         self._make = make
         self._shut = shut
         self._reported: float | None = None
+        self._half_duplex = False
+        self._cold_bytes = 0
 
     def attach(self, control: Control) -> None:
         """Prepare for the session's rates."""
@@ -49,6 +53,8 @@ class EchoControl(Observer):
         self._tape = HeardTape(control.playback)
         self._canceller = self._make(control.profile.input_rate)
         self._far = Resampler(control.config.output_rate, control.profile.input_rate)
+        self._cold_bytes = round(2 * WARM_UP_S * control.profile.input_rate)
+        self._shut(True)
 
     def on_event(self, event: Event) -> None:
         """Follow what is being played."""
@@ -60,13 +66,20 @@ class EchoControl(Observer):
 
     def clean(self, pcm: bytes) -> bytes:
         """The microphone's audio without the assistant: mono s16le at the profile's input rate."""
-        cleaned = self._canceller.process(pcm, self._far.push(self._tape.take()))
+        far = self._far.push(self._tape.take())
+        cleaned = self._canceller.process(pcm, far)
+        if far and self._cold_bytes > 0:
+            self._cold_bytes -= len(far)
+            self._settle()
         erle_db = self._canceller.erle_db
         if erle_db is not None and (
             self._reported is None or abs(erle_db - self._reported) >= _CHANGE_DB
         ):
             self._reported = erle_db
-            half_duplex = erle_db < EFFECTIVE_DB
-            self._shut(half_duplex)
-            self._control.emit(EchoMeasured(erle_db=erle_db, half_duplex=half_duplex))
+            self._half_duplex = erle_db < EFFECTIVE_DB
+            self._settle()
+            self._control.emit(EchoMeasured(erle_db=erle_db, half_duplex=self._half_duplex))
         return cleaned
+
+    def _settle(self) -> None:
+        self._shut(self._half_duplex or self._cold_bytes > 0)
