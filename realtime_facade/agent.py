@@ -156,7 +156,10 @@ class RealtimeAgent:
         self._session: Session | None = None
         self._sink: Any = None
         self._running: asyncio.Task[AgentResult] | None = None
-        self._stop: asyncio.Event | None = None
+        self._owner: asyncio.Task[Any] | None = None
+        self._stop = asyncio.Event()
+        self._over = asyncio.Event()
+        self._over.set()
         self._reason: Reason = "stopped"
         self._result: AgentResult | None = None
 
@@ -206,25 +209,30 @@ class RealtimeAgent:
             RealtimeError: If a device cannot be opened (cause `device`), or the configuration
                 cannot be had.
         """
-        self._stop = asyncio.Event()
+        self._over.clear()
+        self._owner = asyncio.current_task()
         self._usage = Usage()
         try:
             with self._ctrl_c():
                 await self._listener.on_agent_starting()
-                self._result = await self._converse(self._stop)
+                self._result = await self._converse()
                 return self._result
         finally:
-            self._stop = None
-            await self._listener.on_agent_stopped()
+            try:
+                await self._listener.on_agent_stopped()
+            finally:
+                self._stop.clear()
+                self._over.set()
 
     async def stop(self) -> AgentResult | None:
         """End the conversation; its result, also afterwards. None if it never ran."""
         self._end("stopped")
-        if self._running is not None and self._running is not asyncio.current_task():
-            self._result = await asyncio.shield(self._running)
+        if asyncio.current_task() is not self._owner:
+            await self._over.wait()
         return self._result
 
     async def __aenter__(self) -> Self:
+        self._over.clear()
         self._running = asyncio.create_task(self.run(), name="realtime agent")
         return self
 
@@ -233,9 +241,9 @@ class RealtimeAgent:
         if kind is not None:
             self._end("stopped")
         if self._running is not None:
-            self._result = await self._running
+            await self._running
 
-    async def _converse(self, stop: asyncio.Event) -> AgentResult:
+    async def _converse(self) -> AgentResult:
         microphone, speaker = self._devices()
         async with contextlib.AsyncExitStack() as stack:
             sink = sink_for(speaker, self.config.output_rate)
@@ -250,7 +258,7 @@ class RealtimeAgent:
             await self._listener.on_agent_session_connected()
             stack.push_async_callback(microphone.stop)
             await microphone.start()
-            reason = await self._until_over(session, microphone, stop)
+            reason = await self._until_over(session, microphone)
         self._session = self._sink = None
         ended = await session.wait_closed()
         lost = ended if isinstance(ended, RealtimeConnectionError) else None
@@ -268,11 +276,9 @@ class RealtimeAgent:
         self._recording = Recording(self._recording_path)
         return self._recording
 
-    async def _until_over(
-        self, session: Session, microphone: AudioInputDevice, stop: asyncio.Event
-    ) -> Reason:
-        ends = {
-            asyncio.create_task(stop.wait(), name="agent stop"): None,
+    async def _until_over(self, session: Session, microphone: AudioInputDevice) -> Reason:
+        ends: dict[asyncio.Task[Any], Reason | None] = {
+            asyncio.create_task(self._stop.wait(), name="agent stop"): None,
             asyncio.create_task(session.wait_closed(), name="agent hang-up"): "inactivity",
             asyncio.create_task(self._listen(session, microphone), name="agent microphone"): (
                 "input_ended"
@@ -282,8 +288,8 @@ class RealtimeAgent:
             done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
-            reasons = [ends[task] for task in done]
-            return self._reason if None in reasons else reasons[0] or "stopped"  # type: ignore[return-value]
+            first: Reason | None = next(ends[task] for task in ends if task in done)
+            return first or self._reason
         finally:
             for task in ends:
                 task.cancel()
@@ -305,7 +311,7 @@ class RealtimeAgent:
         return self._input, self._output
 
     def _end(self, reason: Reason) -> None:
-        if self._stop is not None:
+        if not self._over.is_set():
             self._reason = reason
             self._stop.set()
 

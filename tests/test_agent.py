@@ -141,6 +141,28 @@ async def test_stop_ends_the_run_and_gives_the_same_result_again(simulator):
         _ = agent.session
 
 
+async def test_stop_gives_the_result_of_a_run_in_another_task(simulator):
+    agent = RealtimeAgent(
+        provider=provider(simulator), audio_input=NullMicrophone(), audio_output=NullSpeaker()
+    )
+    running = asyncio.create_task(agent.run())
+    await until_connected(agent)
+    async with asyncio.timeout(5):
+        stopped = await agent.stop()
+        assert stopped is await running
+    assert await agent.stop() is stopped
+
+
+async def test_stop_before_the_first_turn_of_the_loop_ends_the_run(simulator):
+    agent = RealtimeAgent(
+        provider=provider(simulator), audio_input=NullMicrophone(), audio_output=NullSpeaker()
+    )
+    async with asyncio.timeout(5), agent:
+        result = await agent.stop()
+    assert result is not None
+    assert result.reason == "stopped"
+
+
 async def until_connected(agent: RealtimeAgent) -> None:
     async with asyncio.timeout(5):
         while True:

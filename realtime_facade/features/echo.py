@@ -44,7 +44,6 @@ class EchoControl(Observer):
         self._make = make
         self._shut = shut
         self._reported: float | None = None
-        self._half_duplex = False
         self._cold_bytes = 0
 
     def attach(self, control: Control) -> None:
@@ -76,10 +75,13 @@ class EchoControl(Observer):
             self._reported is None or abs(erle_db - self._reported) >= _CHANGE_DB
         ):
             self._reported = erle_db
-            self._half_duplex = erle_db < EFFECTIVE_DB
             self._settle()
             self._control.emit(EchoMeasured(erle_db=erle_db, half_duplex=self._half_duplex))
         return cleaned
+
+    @property
+    def _half_duplex(self) -> bool:
+        return self._reported is not None and self._reported < EFFECTIVE_DB
 
     def _settle(self) -> None:
         self._shut(self._half_duplex or self._cold_bytes > 0)

@@ -30,7 +30,6 @@ class _Output:
     item: Item
     previous_item_id: str | None
     complete: bool = False
-    pcm_bytes: int = 0
     position: dict[str, Any] = field(default_factory=dict)
     """`response_id item_id output_index`, part of most events."""
 
