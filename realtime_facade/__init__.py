@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         Transcription,
         VADMode,
     )
-    from .conversation import ConversationHistory, ConversationTurn
+    from .conversation import ConversationHistory, ConversationTurn, SeedMessage, ToolRound
     from .devices.base import AudioInputDevice, AudioOutputDevice
     from .errors import (
         AudioFormatError,
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         AudioChunk,
         AudioDropped,
         ConfigWarning,
+        ConnectionChanged,
         EchoMeasured,
         ErrorOccurred,
         Event,
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
     from .providers.local import LocalProvider
     from .providers.openai import OpenAIProvider
     from .providers.registry import available_providers, configured_providers
+    from .session.event_bus import EventBus
     from .session.session import EventStream, Session
     from .session.state import Phase
     from .tools.definition import ToolDefinition
@@ -81,15 +83,15 @@ _HOME = {
     "agent": "AgentResult RealtimeAgent",
     "audio.playback": "AudioSink Playback",
     "config": "RealtimeConfig SemanticEagerness SemanticVAD ServerVAD Transcription VADMode",
-    "conversation": "ConversationHistory ConversationTurn",
+    "conversation": "ConversationHistory ConversationTurn SeedMessage ToolRound",
     "devices.base": "AudioInputDevice AudioOutputDevice",
     "errors": (
         "AudioFormatError ConfigurationError MissingExtra ProtocolError "
         "RealtimeConnectionError RealtimeError SessionClosed ToolFailed"
     ),
     "events": (
-        "AnyEvent AudioChunk AudioDropped ConfigWarning EchoMeasured ErrorOccurred Event "
-        "HeardItem InactivityCountdown InactivityTimedOut InputCommitted Interrupted "
+        "AnyEvent AudioChunk AudioDropped ConfigWarning ConnectionChanged EchoMeasured "
+        "ErrorOccurred Event HeardItem InactivityCountdown InactivityTimedOut InputCommitted Interrupted "
         "OutputCancelled PlaybackHeld PlaybackResumed RawEvent ResponseDone ResponseStarted "
         "SessionEnded SessionExpiring SessionResumable SessionStarted SessionUpdated "
         "SpeechStarted SpeechStopped ThoughtDelta TokenCounts ToolCallCompleted "
@@ -101,6 +103,7 @@ _HOME = {
     "providers.local": "LocalProvider",
     "providers.openai": "OpenAIProvider",
     "providers.registry": "available_providers configured_providers",
+    "session.event_bus": "EventBus",
     "session.session": "EventStream Session",
     "session.state": "Phase",
     "tools.definition": "ToolDefinition",
@@ -121,12 +124,14 @@ __all__ = [
     "Codec",
     "ConfigWarning",
     "ConfigurationError",
+    "ConnectionChanged",
     "ConversationHistory",
     "ConversationTurn",
     "EchoMeasured",
     "Endpoint",
     "ErrorOccurred",
     "Event",
+    "EventBus",
     "EventStream",
     "GeminiProvider",
     "GeminiRealtimeProvider",
@@ -156,6 +161,7 @@ __all__ = [
     "RealtimeVoice",
     "ResponseDone",
     "ResponseStarted",
+    "SeedMessage",
     "SemanticEagerness",
     "SemanticVAD",
     "ServerVAD",
@@ -175,6 +181,7 @@ __all__ = [
     "ToolCallsCancelled",
     "ToolDefinition",
     "ToolFailed",
+    "ToolRound",
     "TranscriptDelta",
     "Transcription",
     "TurnEnded",

@@ -1,9 +1,50 @@
-"""The conversation as text: who said what, and how much of it was heard."""
+"""The conversation as text: who said what, how much of it was heard, which tools ran."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from .events import Speaker
+
+
+class SeedMessage(BaseModel):
+    """Something that was said before the connection began."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: Literal["message"] = "message"
+    role: Literal["user", "assistant", "system"]
+    text: str
+
+    @classmethod
+    def user(cls, text: str) -> Self:
+        """What the user said."""
+        return cls(role="user", text=text)
+
+    @classmethod
+    def assistant(cls, text: str) -> Self:
+        """What the assistant said."""
+        return cls(role="assistant", text=text)
+
+
+class ToolRound(BaseModel):
+    """A tool call of the assistant with its one output."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: Literal["tool_round"] = "tool_round"
+    call_id: str
+    function_name: str
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    output: str | None = None
+    """What the model was told; None while the tool runs."""
+    is_error: bool = False
+
+
+SeedItem = Annotated[SeedMessage | ToolRound, Field(discriminator="type")]
+"""What a connection can begin with, oldest first."""
 
 
 @dataclass(slots=True)

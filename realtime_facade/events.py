@@ -301,6 +301,30 @@ class SessionEnded(Event, frozen=True):
     """True when this side asked for the end."""
 
 
+ConnectionState = Literal["connecting", "connected", "renewing", "reconnecting", "closed"]
+
+
+class ConnectionChanged(Event, frozen=True):
+    """The connection entered another state; the conversation goes on unless it is `closed`."""
+
+    type: Literal["connection_changed"] = "connection_changed"
+    state: ConnectionState
+    provider: str = ""
+    """Where it leads to."""
+    reason: str = ""
+    """Why, such as the close reason or `session limit`."""
+    code: int | None = None
+    """The close code of the connection that was lost."""
+    cause: Cause = "unknown"
+    attempt: int = 0
+    """Of a reconnection, from 1."""
+    gap_ms: float = 0.0
+    """When `connected` again: how long nothing could be sent."""
+    state_restored: bool = True
+    """When `connected` again: whether the new connection knows the conversation."""
+    advice: str | None = None
+
+
 class ConfigWarning(Event, frozen=True):
     """A setting that this provider cannot honour, and what happens instead."""
 
@@ -392,6 +416,7 @@ AnyEvent = Annotated[
     | SessionExpiring
     | SessionResumable
     | SessionEnded
+    | ConnectionChanged
     | ConfigWarning
     | AudioDropped
     | ErrorOccurred

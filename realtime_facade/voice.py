@@ -38,8 +38,8 @@ from .providers.registry import (
     provider_class,
     register,
 )
-from .session.dispatch import Dispatcher, Handler, Subscription
 from .session.engine import Engine
+from .session.event_bus import EventBus, Handler, Subscription
 from .session.gate import SpeechGate
 from .session.observer import Observer
 from .session.session import EventStream, Session
@@ -250,7 +250,7 @@ class RealtimeVoice:
             ConfigurationError: Before dialling, if the provider cannot do what is asked for.
             RealtimeConnectionError: If it cannot be reached, or does not accept the session.
         """
-        return Connection(lambda: self._open(Dispatcher()))
+        return Connection(lambda: self._open(EventBus()))
 
     async def disconnect(self) -> None:
         """Close every conversation that this object has open."""
@@ -267,9 +267,9 @@ class RealtimeVoice:
             ConfigurationError: As `connect` does.
             RealtimeConnectionError: As `connect` does, and when the connection breaks.
         """
-        dispatcher = Dispatcher()
-        stream = EventStream(dispatcher.open(Event))
-        session = await self._open(dispatcher)
+        bus = EventBus()
+        stream = EventStream(bus.open(Event))
+        session = await self._open(bus)
         feeder = (
             asyncio.create_task(self._feed(session, audio), name="realtime feeder")
             if audio is not None
@@ -306,7 +306,7 @@ class RealtimeVoice:
                 await audio.aclose()
             await session.close()
 
-    async def _open(self, dispatcher: Dispatcher) -> Session:
+    async def _open(self, bus: EventBus) -> Session:
         provider, config = self.provider, self.config
         # Whatever can be wrong on this side shows before anything is dialled.
         tools = ToolSet(config.tools)
@@ -351,17 +351,17 @@ class RealtimeVoice:
                         profile=profile,
                         config=config,
                         playback=Playback(config.output_rate, sink=self.sink),
-                        dispatcher=dispatcher,
+                        bus=bus,
                         observers=observers,
                         explain_close=provider.explain_close,
                         release=release,
-                        on_frame=self._wire_tap(dispatcher),
+                        on_frame=self._wire_tap(bus),
                         gate=gate,
                         clean=echo.clean if echo is not None else None,
                     )
                     stack.push_async_callback(engine.close)
                     for kinds, handler in self._handlers:
-                        dispatcher.subscribe(kinds, handler)
+                        bus.subscribe(kinds, handler)
                     started = await engine.begin()
             except TimeoutError:
                 raise RealtimeConnectionError(
@@ -392,13 +392,13 @@ class RealtimeVoice:
 
         return EchoControl(EchoCanceller, shut)
 
-    def _wire_tap(self, dispatcher: Dispatcher) -> Callable[[Frame], None] | None:
+    def _wire_tap(self, bus: EventBus) -> Callable[[Frame], None] | None:
         if not self._wire_handlers:
             return None
         taps: dict[str, list[Subscription]] = {}
         for name, handler in self._wire_handlers:
             # Of no type at all, so that only this tap feeds it.
-            taps.setdefault(name, []).append(dispatcher.subscribe((), handler))
+            taps.setdefault(name, []).append(bus.subscribe((), handler))
 
         def tap(frame: Frame) -> None:
             try:
@@ -409,7 +409,7 @@ class RealtimeVoice:
                 kind = message.get("type")
                 for name in (kind,) if isinstance(kind, str) else message:
                     for subscription in taps.get(name, ()):
-                        dispatcher.deliver(subscription.mailbox, RawEvent(name=name, data=message))
+                        bus.deliver(subscription.mailbox, RawEvent(name=name, data=message))
 
         return tap
 

@@ -28,7 +28,7 @@ from realtime_facade import (
 )
 from realtime_facade.audio.pcm import chunks, silence
 from realtime_facade.audio.resample import resample
-from realtime_facade.session.dispatch import Dispatcher
+from realtime_facade.session.event_bus import EventBus
 from realtime_facade.simulator.babble import BabbleVoice
 from realtime_facade.simulator.scenario import Scenario
 from realtime_facade.simulator.server import Simulator
@@ -268,11 +268,11 @@ def test_the_wire_tap_survives_what_is_no_message():
     voice.on_wire("a")(got.append)
 
     async def tap_all() -> None:
-        dispatcher = Dispatcher()
-        tap = voice._wire_tap(dispatcher)
+        bus = EventBus()
+        tap = voice._wire_tap(bus)
         for frame in (b"{", b"[]", b'{"type": []}', b'{"type": {"a": 1}}', b'"a"', b'{"a": 1}'):
             tap(frame)
-        await dispatcher.close()
+        await bus.close()
 
     asyncio.run(tap_all())
     assert got == [{"a": 1}]

@@ -10,7 +10,7 @@ from typing import Any
 from ..commands import AnyCommand, SendToolResult, UpdateSession
 from ..errors import RealtimeError, ToolFailed
 from ..events import Event, ToolCallCompleted, ToolCallRequest, ToolCallsCancelled
-from ..session.dispatch import is_async
+from ..session.event_bus import is_async
 from ..session.observer import Control, Observer
 from ..tools.function import ToolSet, as_output
 

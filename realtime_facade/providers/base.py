@@ -9,6 +9,7 @@ from typing import ClassVar, NamedTuple, Protocol, Self
 
 from ..commands import AnyCommand
 from ..config import RealtimeConfig
+from ..conversation import SeedItem
 from ..errors import ConfigurationError, RealtimeConnectionError
 from ..events import Event
 from ..tools.definition import ToolDefinition
@@ -25,6 +26,20 @@ class Output(NamedTuple):
 
 
 NOTHING = Output()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """What a new connection has to know of a conversation that went on before it."""
+
+    items: tuple[SeedItem, ...] = ()
+    """What was said and done, oldest first; with a handle only what came after it. Of a
+    `ToolRound` without an output the result comes later, as `SendToolResult`."""
+    handle: str | None = field(default=None, repr=False)
+    """The newest `SessionResumable` of the connection before; for the same model only."""
+
+
+NO_PAST = Past()
 
 
 class Codec(Protocol):
@@ -149,9 +164,13 @@ class Provider(ABC):
 
     @abstractmethod
     def codec(
-        self, config: RealtimeConfig, profile: Profile, tools: Sequence[ToolDefinition]
+        self,
+        config: RealtimeConfig,
+        profile: Profile,
+        tools: Sequence[ToolDefinition],
+        past: Past = NO_PAST,
     ) -> Codec:
-        """A fresh codec for one connection.
+        """A fresh codec for one connection, which tells the model of `past` before it starts.
 
         Raises:
             ConfigurationError: If the configuration cannot be had; nothing was dialled yet.

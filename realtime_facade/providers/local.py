@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 from ..config import RealtimeConfig
 from ..errors import RealtimeConnectionError
 from ..tools.definition import ToolDefinition
-from .base import Codec, Endpoint, Profile, Provider
+from .base import NO_PAST, Codec, Endpoint, Past, Profile, Provider
 from .gemini import GeminiProvider
 from .openai import OpenAIProvider
 
@@ -59,10 +59,14 @@ class LocalProvider(Provider):
         return replace(self._spoken.profile(config), provider=self.name)
 
     def codec(
-        self, config: RealtimeConfig, profile: Profile, tools: Sequence[ToolDefinition]
+        self,
+        config: RealtimeConfig,
+        profile: Profile,
+        tools: Sequence[ToolDefinition],
+        past: Past = NO_PAST,
     ) -> Codec:
         """That of the provider whose protocol is spoken."""
-        return self._spoken.codec(config, profile, tools)
+        return self._spoken.codec(config, profile, tools, past)
 
     def endpoint(self, config: RealtimeConfig, profile: Profile) -> Endpoint:
         """That of a server which `serving` starts; this is where it would be."""

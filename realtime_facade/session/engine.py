@@ -29,7 +29,7 @@ from ..events import (
 from ..providers.base import Codec, Frame, Output, Profile
 from ..transport.base import Transport, TransportClosed
 from .barge_in import interrupt
-from .dispatch import Dispatcher
+from .event_bus import EventBus
 from .gate import SpeechGate
 from .observer import Observer
 from .outbox import Outbox
@@ -51,7 +51,7 @@ class Engine:
         profile: Profile,
         config: RealtimeConfig,
         playback: Playback,
-        dispatcher: Dispatcher,
+        bus: EventBus,
         observers: Sequence[Observer],
         explain_close: Callable[[int | None, str], RealtimeConnectionError],
         release: Callable[[], Awaitable[None]],
@@ -62,7 +62,7 @@ class Engine:
         self._profile = profile
         self._config = config
         self._playback = playback
-        self.dispatcher = dispatcher
+        self.bus = bus
         self.outbox = Outbox()
         self.conversation = Conversation(answers_speech=answers_speech(config))
         self.ended: RealtimeError | None = None
@@ -80,9 +80,7 @@ class Engine:
         self._on_frame = on_frame
         self._started: asyncio.Future[SessionStarted] = asyncio.get_running_loop().create_future()
         self._children: set[asyncio.Task[Any]] = set()
-        self._speech = Speech(
-            config, playback, release=dispatcher.publish, call_later=self.call_later
-        )
+        self._speech = Speech(config, playback, release=bus.publish, call_later=self.call_later)
         self._gate = gate
         self._judge = Judge(
             playback,
@@ -141,7 +139,7 @@ class Engine:
         self.hang_up(reason)
         assert self._closing is not None  # noqa: S101 - `hang_up` made it
         caller = asyncio.current_task()
-        if caller not in self._children and not self.dispatcher.owns(caller):
+        if caller not in self._children and not self.bus.owns(caller):
             # Shielded: a closer that is cancelled must not leave the session half closed.
             await asyncio.shield(self._closing)
 
@@ -159,7 +157,7 @@ class Engine:
                 except Exception:
                     # The others have to be finished, and the connection's resources released.
                     logger.exception("%s could not finish", type(observer).__name__)
-        await self.dispatcher.close()
+        await self.bus.close()
         await self._release()
 
     async def _stop_tasks(self) -> None:
@@ -291,7 +289,7 @@ class Engine:
         self._tell(self._observers, event)
         if type(event) is TranscriptDelta and self._speech.caption(event):
             return
-        self.dispatcher.publish(event)
+        self.bus.publish(event)
 
     def _sound(self, event: AudioChunk) -> None:
         try:
@@ -301,7 +299,7 @@ class Engine:
             chunk = event
         if chunk is not None:
             self._tell(self._listeners, chunk)
-            self.dispatcher.publish(chunk)
+            self.bus.publish(chunk)
 
     def _tell(self, observers: Sequence[Observer], what: Event | AnyCommand) -> None:
         for observer in observers:
@@ -317,7 +315,7 @@ class Engine:
         """Report a fault in code that is not ours; the conversation goes on."""
         logger.exception("%s failed", what)
         # Past the observers, so that one that fails on errors does not feed itself.
-        self.dispatcher.publish(
+        self.bus.publish(
             ErrorOccurred(message=f"{what} failed: {error!r}", code="failed", cause="application")
         )
 
@@ -343,12 +341,12 @@ class Engine:
             return
         commands, events = cut
         self._speech.cut()
-        self.dispatcher.drop_audio()
+        self.bus.drop_audio()
         for command in commands:
             self.execute(command)
         for event in events:
             self._tell(self._observers, event)
-            self.dispatcher.publish(event)
+            self.bus.publish(event)
 
     async def _read(self) -> None:
         try:

@@ -29,8 +29,8 @@ from ..events import (
     TurnEnded,
 )
 from ..tools.function import ToolSet
-from .dispatch import Handler, Subscription
 from .engine import Engine
+from .event_bus import EventBus, Handler, Subscription
 from .state import Phase
 
 UPDATABLE = frozenset(
@@ -170,6 +170,11 @@ class Session:
         """What was heard; report positions here when the application plays by itself."""
         return self._engine.playback
 
+    @property
+    def event_bus(self) -> EventBus:
+        """Where everything that happens is published."""
+        return self._engine.bus
+
     # -- speaking to the model ----------------------------------------------------------------
 
     def send_audio(self, pcm: bytes) -> Sent:
@@ -257,14 +262,14 @@ class Session:
 
     def events(self) -> EventStream:
         """All events from now on, for `async for`. Each call makes an independent stream."""
-        return EventStream(self._engine.dispatcher.open(Event))
+        return EventStream(self._engine.bus.open(Event))
 
     def __aiter__(self) -> EventStream:
         return self.events()
 
     def on(self, kind: type[Event] | tuple[type[Event], ...], handler: Handler) -> Subscription:
         """Call `handler(event)` for each event of a type; sync or async."""
-        return self._engine.dispatcher.subscribe(kind, handler)
+        return self._engine.bus.subscribe(kind, handler)
 
     async def wait_closed(self) -> RealtimeError:
         """Wait for the end of the session; why it ended."""
@@ -301,6 +306,12 @@ class Session:
     async def close(self) -> None:
         """End the conversation; what is queued is sent first, for at most a second. Idempotent."""
         await self._engine.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.close()
 
     def _finish_input(self) -> None:
         self._engine.check_open()

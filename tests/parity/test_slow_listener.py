@@ -72,7 +72,7 @@ async def test_the_interruption_overtakes_half_a_minute_of_audio(start, speech, 
             await talk.session.send_audio(frame)
         cut = await talk.until(Interrupted)
         now = time.monotonic()
-        waiting = [s.mailbox.audio_ms for s in talk.session._engine.dispatcher._subscriptions]
+        waiting = [s.mailbox.audio_ms for s in talk.session._engine.bus._subscriptions]
         await asyncio.sleep(0.5)
         assert max(waiting) <= 200, "stale audio waits"
         assert len(told) == 1

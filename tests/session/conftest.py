@@ -16,8 +16,8 @@ from realtime_facade.events import AnyEvent, Event, SessionStarted
 from realtime_facade.features.history import History
 from realtime_facade.features.tool_calls import ToolCalls
 from realtime_facade.providers.base import Frame, Output, Profile
-from realtime_facade.session.dispatch import Dispatcher
 from realtime_facade.session.engine import Engine
+from realtime_facade.session.event_bus import EventBus
 from realtime_facade.session.session import Session
 from realtime_facade.tools.function import ToolSet
 from realtime_facade.transport.memory import MemoryTransport
@@ -113,7 +113,7 @@ async def start() -> AsyncIterator[Start]:
             profile=profile,
             config=config,
             playback=playback or Playback(config.output_rate),
-            dispatcher=Dispatcher(),
+            bus=EventBus(),
             observers=[
                 history,
                 ToolCalls(

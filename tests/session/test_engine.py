@@ -416,11 +416,11 @@ async def test_two_streams_get_the_same_events(start):
 
 async def test_a_dropped_stream_is_forgotten(start):
     conversation = await start()
-    before = len(conversation.engine.dispatcher._subscriptions)
+    before = len(conversation.engine.bus._subscriptions)
     stream = conversation.session.events()
-    assert len(conversation.engine.dispatcher._subscriptions) == before + 1
+    assert len(conversation.engine.bus._subscriptions) == before + 1
     del stream
-    assert len(conversation.engine.dispatcher._subscriptions) == before
+    assert len(conversation.engine.bus._subscriptions) == before
 
 
 async def test_update_keeps_what_was_set_and_checks_the_rest(start):

@@ -13,8 +13,8 @@ from realtime_facade.events import AudioChunk, ErrorOccurred, Event
 from realtime_facade.providers.base import Provider
 from realtime_facade.providers.gemini import GeminiProvider
 from realtime_facade.providers.openai import OpenAIProvider
-from realtime_facade.session.dispatch import Dispatcher
 from realtime_facade.session.engine import Engine
+from realtime_facade.session.event_bus import EventBus
 from realtime_facade.transport.memory import MemoryTransport
 
 AUDIO = "AAAA" * 40
@@ -73,13 +73,13 @@ async def test_a_session_outlives_hostile_frames(provider: Provider, opening, go
     config = RealtimeConfig()
     profile = provider.profile(config)
     client, server = MemoryTransport.pair(max_frames=5_000)
-    dispatcher = Dispatcher()
+    bus = EventBus()
     seen: list[Event] = []
 
     async def keep(event: Event) -> None:
         seen.append(event)
 
-    dispatcher.subscribe(Event, keep)
+    bus.subscribe(Event, keep)
 
     async def release() -> None: ...
 
@@ -89,7 +89,7 @@ async def test_a_session_outlives_hostile_frames(provider: Provider, opening, go
         profile=profile,
         config=config,
         playback=Playback(24_000),
-        dispatcher=dispatcher,
+        bus=bus,
         observers=[],
         explain_close=lambda code, reason: RealtimeConnectionError(reason),
         release=release,

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from ...config import RealtimeConfig
 from ...errors import ConfigurationError, RealtimeConnectionError
 from ...tools.definition import ToolDefinition
-from ..base import Codec, Endpoint, Profile, Provider
+from ..base import NO_PAST, Codec, Endpoint, Past, Profile, Provider
 from . import faults
 from .codec import GeminiCodec
 from .families import (
@@ -84,7 +84,11 @@ class GeminiProvider(Provider):
             super().check_voice(config, profile)
 
     def codec(
-        self, config: RealtimeConfig, profile: Profile, tools: Sequence[ToolDefinition]
+        self,
+        config: RealtimeConfig,
+        profile: Profile,
+        tools: Sequence[ToolDefinition],
+        past: Past = NO_PAST,
     ) -> Codec:
         """A fresh codec for one connection.
 

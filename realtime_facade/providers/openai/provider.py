@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 from ...config import RealtimeConfig
 from ...errors import ConfigurationError, RealtimeConnectionError
 from ...tools.definition import ToolDefinition
-from ..base import Codec, Endpoint, Profile, Provider
+from ..base import NO_PAST, Codec, Endpoint, Past, Profile, Provider
 from . import faults
 from .codec import OpenAICodec
 from .session_config import is_custom_voice
@@ -119,7 +119,11 @@ class OpenAIProvider(Provider):
         )
 
     def codec(
-        self, config: RealtimeConfig, profile: Profile, tools: Sequence[ToolDefinition]
+        self,
+        config: RealtimeConfig,
+        profile: Profile,
+        tools: Sequence[ToolDefinition],
+        past: Past = NO_PAST,
     ) -> Codec:
         """A fresh codec for one connection.
 

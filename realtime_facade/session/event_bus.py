@@ -21,17 +21,17 @@ Handler = Callable[[Any], Awaitable[Any] | Any]
 class Subscription:
     """One handler of some kinds of events."""
 
-    def __init__(self, dispatcher: "Dispatcher", kinds: tuple[type[Event], ...]) -> None:
+    def __init__(self, bus: "EventBus", kinds: tuple[type[Event], ...]) -> None:
         self.kinds = kinds
         self.mailbox = Mailbox()
-        self._dispatcher = dispatcher
+        self._bus = bus
 
     def cancel(self) -> None:
         """Stop getting events; what waits is still delivered."""
-        self._dispatcher.unsubscribe(self)
+        self._bus.unsubscribe(self)
 
 
-class Dispatcher:
+class EventBus:
     """Subscriptions by type of event. `Event` itself stands for all types."""
 
     def __init__(self) -> None:

@@ -5,34 +5,34 @@ import threading
 import pytest
 
 from realtime_facade.events import AudioChunk, ErrorOccurred, Event, RawEvent, TurnEnded
-from realtime_facade.session.dispatch import Dispatcher, is_async
+from realtime_facade.session.event_bus import EventBus, is_async
 
 
 async def test_handlers_get_their_types_and_event_stands_for_all():
-    dispatcher = Dispatcher()
+    bus = EventBus()
     turns, everything = [], []
-    dispatcher.subscribe(TurnEnded, turns.append)
-    dispatcher.subscribe(Event, everything.append)
-    dispatcher.publish(RawEvent(name="x", data={}))
-    dispatcher.publish(TurnEnded())
-    await dispatcher.close()
+    bus.subscribe(TurnEnded, turns.append)
+    bus.subscribe(Event, everything.append)
+    bus.publish(RawEvent(name="x", data={}))
+    bus.publish(TurnEnded())
+    await bus.close()
     assert [e.type for e in turns] == ["turn_ended"]
     assert [e.type for e in everything] == ["raw", "turn_ended"]
 
 
 async def test_a_sync_handler_runs_in_a_thread_and_in_order():
-    dispatcher = Dispatcher()
+    bus = EventBus()
     seen = []
-    dispatcher.subscribe(RawEvent, lambda e: seen.append((e.name, threading.current_thread())))
+    bus.subscribe(RawEvent, lambda e: seen.append((e.name, threading.current_thread())))
     for name in "abc":
-        dispatcher.publish(RawEvent(name=name, data={}))
-    await dispatcher.close()
+        bus.publish(RawEvent(name=name, data={}))
+    await bus.close()
     assert [name for name, _ in seen] == ["a", "b", "c"]
     assert threading.main_thread() not in {thread for _, thread in seen}
 
 
 async def test_a_slow_handler_delays_only_itself():
-    dispatcher = Dispatcher()
+    bus = EventBus()
     release = asyncio.Event()
     quick = asyncio.Event()
 
@@ -42,28 +42,28 @@ async def test_a_slow_handler_delays_only_itself():
     async def fast(event: Event) -> None:
         quick.set()
 
-    dispatcher.subscribe(Event, slow)
-    dispatcher.subscribe(Event, fast)
-    dispatcher.publish(TurnEnded())
+    bus.subscribe(Event, slow)
+    bus.subscribe(Event, fast)
+    bus.publish(TurnEnded())
     async with asyncio.timeout(1):
         await quick.wait()
     release.set()
-    await dispatcher.close()
+    await bus.close()
 
 
 async def test_unsubscribed_handlers_finish_what_they_have():
-    dispatcher = Dispatcher()
+    bus = EventBus()
     seen = []
-    subscription = dispatcher.subscribe(TurnEnded, seen.append)
-    dispatcher.publish(TurnEnded())
+    subscription = bus.subscribe(TurnEnded, seen.append)
+    bus.publish(TurnEnded())
     subscription.cancel()
-    dispatcher.publish(TurnEnded())
-    await dispatcher.close()
+    bus.publish(TurnEnded())
+    await bus.close()
     assert len(seen) == 1
 
 
 async def test_a_handler_that_hangs_is_cancelled_at_the_end(caplog):
-    dispatcher = Dispatcher()
+    bus = EventBus()
     cancelled = asyncio.Event()
 
     async def hang(event: Event) -> None:
@@ -73,33 +73,33 @@ async def test_a_handler_that_hangs_is_cancelled_at_the_end(caplog):
             cancelled.set()
             raise
 
-    dispatcher.subscribe(TurnEnded, hang)
-    dispatcher.publish(TurnEnded())
-    await dispatcher.close(grace_s=0.05)
+    bus.subscribe(TurnEnded, hang)
+    bus.publish(TurnEnded())
+    await bus.close(grace_s=0.05)
     assert cancelled.is_set()
     assert "did not finish" in caplog.text
 
 
 async def test_an_error_handler_that_fails_does_not_feed_itself(caplog):
-    dispatcher = Dispatcher()
+    bus = EventBus()
     calls = []
 
     async def fail(event: ErrorOccurred) -> None:
         calls.append(event)
         raise ValueError("again")
 
-    dispatcher.subscribe(ErrorOccurred, fail)
-    dispatcher.publish(ErrorOccurred(message="first"))
-    await dispatcher.close()
+    bus.subscribe(ErrorOccurred, fail)
+    bus.publish(ErrorOccurred(message="first"))
+    await bus.close()
     assert len(calls) == 1
 
 
 async def test_waiting_audio_can_be_dropped_for_all_readers():
-    dispatcher = Dispatcher()
-    first, second = dispatcher.open(AudioChunk), dispatcher.open(Event)
-    dispatcher.publish(AudioChunk(data=bytes(960)))
-    dispatcher.publish(TurnEnded())
-    dispatcher.drop_audio()
+    bus = EventBus()
+    first, second = bus.open(AudioChunk), bus.open(Event)
+    bus.publish(AudioChunk(data=bytes(960)))
+    bus.publish(TurnEnded())
+    bus.drop_audio()
     assert (len(first.mailbox), len(second.mailbox)) == (0, 1)
 
 
