@@ -89,14 +89,42 @@ _HOME = {
         "AudioFormatError ConfigurationError MissingExtra ProtocolError "
         "RealtimeConnectionError RealtimeError SessionClosed ToolFailed"
     ),
-    "events": (
-        "AnyEvent AudioChunk AudioDropped ConfigWarning ConnectionChanged EchoMeasured "
-        "ErrorOccurred Event HeardItem InactivityCountdown InactivityTimedOut InputCommitted Interrupted "
-        "OutputCancelled PlaybackHeld PlaybackResumed RawEvent ResponseDone ResponseStarted "
-        "SessionEnded SessionExpiring SessionResumable SessionStarted SessionUpdated "
-        "SpeechStarted SpeechStopped ThoughtDelta TokenCounts ToolCallCompleted "
-        "ToolCallRequest ToolCallsCancelled TranscriptDelta TurnEnded Usage"
-    ),
+    "events": """
+        AnyEvent
+        AudioChunk
+        AudioDropped
+        ConfigWarning
+        ConnectionChanged
+        EchoMeasured
+        ErrorOccurred
+        Event
+        HeardItem
+        InactivityCountdown
+        InactivityTimedOut
+        InputCommitted
+        Interrupted
+        OutputCancelled
+        PlaybackHeld
+        PlaybackResumed
+        RawEvent
+        ResponseDone
+        ResponseStarted
+        SessionEnded
+        SessionExpiring
+        SessionResumable
+        SessionStarted
+        SessionUpdated
+        SpeechStarted
+        SpeechStopped
+        ThoughtDelta
+        TokenCounts
+        ToolCallCompleted
+        ToolCallRequest
+        ToolCallsCancelled
+        TranscriptDelta
+        TurnEnded
+        Usage
+    """,
     "listener": "AgentListener",
     "providers.base": "Codec Endpoint Output Profile Provider",
     "providers.gemini": "GeminiProvider",
