@@ -18,7 +18,7 @@ PACKAGE = ROOT / "realtime_facade"
 LAYERS = (
     {"errors", "events", "commands", "config", "conversation", "audio", "tools"},
     {"providers", "transport"},
-    {"session"},
+    {"session", "llm"},
     {"features"},
     {"voice", "agent", "handlers", "listener", "devices", "simulator"},
     {"cli"},
