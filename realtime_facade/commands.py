@@ -95,7 +95,7 @@ class UpdateSession(Command):
 class SendRaw(Command):
     """Send a message in the provider's own JSON."""
 
-    data: dict[str, Any]
+    data: dict[str, Any] = Field(repr=False)
 
 
 AnyCommand = (

@@ -72,7 +72,10 @@ class RealtimeConfig(BaseModel):
     `ConfigWarning` event at its start; nothing is dropped in silence.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+    # Without inputs: whoever passes a key under a wrong name must not find it in a log.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", arbitrary_types_allowed=True, hide_input_in_errors=True
+    )
 
     model: str | None = None
     voice: str | None = None
@@ -122,7 +125,7 @@ class RealtimeConfig(BaseModel):
 
     setup_timeout_s: Annotated[float, Field(gt=0)] = 15.0
     """From dialling to the provider's acceptance of this configuration."""
-    provider_options: dict[str, Any] = Field(default_factory=dict)
+    provider_options: dict[str, Any] = Field(default_factory=dict, repr=False)
     """Merged into the provider's own session message, for settings that no other provider has."""
 
     @field_validator("transcription", mode="before")

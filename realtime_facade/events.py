@@ -6,9 +6,10 @@ meaning common to all of them arrives as `RawEvent`, so nothing is lost.
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from .errors import Cause, RealtimeConnectionError, RealtimeError
+from .redaction import redact
 
 Speaker = Literal["user", "assistant"]
 ResponseStatus = Literal["completed", "cancelled", "incomplete", "failed"]
@@ -354,6 +355,11 @@ class ErrorOccurred(Event, frozen=True):
     cause: Cause = "unknown"
     advice: str | None = None
     fatal: bool = False
+
+    @field_validator("message")
+    @classmethod
+    def _without_keys(cls, message: str) -> str:
+        return redact(message)
 
     @classmethod
     def of(cls, error: RealtimeError, *, fatal: bool = False) -> "ErrorOccurred":
