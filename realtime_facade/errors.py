@@ -15,6 +15,8 @@ and a person can act. Keys and URLs with credentials never appear in any of them
 
 from typing import Literal
 
+from .redaction import redact
+
 Cause = Literal[
     "application",
     "authentication",
@@ -48,6 +50,7 @@ class RealtimeError(Exception):
         cause: Cause | None = None,
         advice: str | None = None,
     ) -> None:
+        message = redact(message)
         super().__init__(message)
         self.message = message
         self.code = code

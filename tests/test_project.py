@@ -16,11 +16,11 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "realtime_facade"
 
 LAYERS = (
-    {"errors", "events", "commands", "config", "conversation", "audio", "tools"},
+    {"errors", "events", "commands", "config", "conversation", "redaction", "audio", "tools"},
     {"providers", "transport"},
     {"session", "llm"},
     {"features"},
-    {"voice", "agent", "handlers", "listener", "devices", "simulator"},
+    {"voice", "agent", "cassette", "handlers", "listener", "devices", "simulator", "testing"},
     {"cli"},
 )
 
