@@ -64,6 +64,9 @@ if TYPE_CHECKING:
         TranscriptDelta,
         TurnEnded,
         Usage,
+        UsageLimitReached,
+        UsageReported,
+        UsageUpdated,
     )
     from .listener import AgentListener
     from .providers.base import Codec, Endpoint, Output, Profile, Provider
@@ -124,6 +127,9 @@ _HOME = {
         TranscriptDelta
         TurnEnded
         Usage
+        UsageLimitReached
+        UsageReported
+        UsageUpdated
     """,
     "listener": "AgentListener",
     "providers.base": "Codec Endpoint Output Profile Provider",
@@ -214,6 +220,9 @@ __all__ = [
     "Transcription",
     "TurnEnded",
     "Usage",
+    "UsageLimitReached",
+    "UsageReported",
+    "UsageUpdated",
     "VADMode",
     "available_providers",
     "configured_providers",

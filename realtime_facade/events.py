@@ -143,7 +143,11 @@ class TokenCounts(BaseModel):
     image: int = 0
     cached: int = 0
     """Part of the counts above, not in addition to them."""
+    cached_audio: int = 0
+    """Part of `cached`, as is `cached_image`; the rest of it is text."""
+    cached_image: int = 0
     reasoning: int = 0
+    """Part of `text`: thoughts are billed as the answer's text."""
 
     def __add__(self, other: "TokenCounts") -> "TokenCounts":
         mine, theirs = self.model_dump(), other.model_dump()
@@ -151,19 +155,23 @@ class TokenCounts(BaseModel):
 
 
 class Usage(BaseModel):
-    """Tokens used by one answer."""
+    """What was used, as it is billed: every answer pays for all that it was made from."""
 
     model_config = ConfigDict(frozen=True)
 
     input: TokenCounts = TokenCounts()
     output: TokenCounts = TokenCounts()
     total: int = 0
+    """Tokens of both."""
+    audio_s: float = 0.0
+    """Seconds of audio for a recognizer that is billed by time instead of by tokens."""
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(
             input=self.input + other.input,
             output=self.output + other.output,
             total=self.total + other.total,
+            audio_s=self.audio_s + other.audio_s,
         )
 
 
@@ -184,6 +192,36 @@ class ResponseDone(Event, frozen=True):
     reason: str | None = None
     """Why it is not complete, in the provider's words."""
     usage: Usage | None = None
+
+
+class UsageReported(Event, frozen=True):
+    """Usage that belongs to no answer: the user's speech was written down, or it came late."""
+
+    type: Literal["usage_reported"] = "usage_reported"
+    usage: Usage
+    model: str | None = None
+    """Whose prices apply; None: those of the model that answers."""
+
+
+class UsageUpdated(Event, frozen=True):
+    """The bill grew. Comes just before the event that brought the news, so that totals are
+    already known to whoever reacts to `ResponseDone` or `TurnEnded`."""
+
+    type: Literal["usage_updated"] = "usage_updated"
+    turn: Usage
+    """Since the assistant's last turn ended: an answer with tools consists of several."""
+    session: Usage
+    """Since the session began."""
+    cost: float | None = None
+    """Of the session, in the currency of the prices that were given; None without prices."""
+
+
+class UsageLimitReached(Event, frozen=True):
+    """The usage limit was reached: the session ends when the running answer was heard."""
+
+    type: Literal["usage_limit_reached"] = "usage_limit_reached"
+    tokens: int
+    cost: float | None = None
 
 
 class TurnEnded(Event, frozen=True):
@@ -326,6 +364,26 @@ class ConnectionChanged(Event, frozen=True):
     advice: str | None = None
 
 
+class ProviderSwitched(Event, frozen=True):
+    """Another provider has taken over the conversation, with its history and its tools."""
+
+    type: Literal["provider_switched"] = "provider_switched"
+    from_provider: str
+    to_provider: str
+    reason: str = ""
+
+
+class AnswerStalled(Event, frozen=True):
+    """An answer is due and does not come; what is done about it."""
+
+    type: Literal["answer_stalled"] = "answer_stalled"
+    step: Literal["nudge", "ask_again", "reconnect"]
+    waited_ms: float
+    """Since the provider was last heard of, or since the answer was due."""
+    count: int = 1
+    """How often this session has stalled so far, steps counted."""
+
+
 class ConfigWarning(Event, frozen=True):
     """A setting that this provider cannot honour, and what happens instead."""
 
@@ -410,6 +468,9 @@ AnyEvent = Annotated[
     | ResponseStarted
     | OutputCancelled
     | ResponseDone
+    | UsageReported
+    | UsageUpdated
+    | UsageLimitReached
     | TurnEnded
     | Interrupted
     | PlaybackHeld
@@ -423,6 +484,8 @@ AnyEvent = Annotated[
     | SessionResumable
     | SessionEnded
     | ConnectionChanged
+    | ProviderSwitched
+    | AnswerStalled
     | ConfigWarning
     | AudioDropped
     | ErrorOccurred

@@ -32,6 +32,7 @@ from ...events import (
     SpeechStarted,
     SpeechStopped,
     TurnEnded,
+    UsageReported,
 )
 from ...tools.definition import ToolDefinition
 from ..base import NOTHING, Frame, Output, Profile
@@ -39,6 +40,7 @@ from . import setup, wire
 from .conversation import Conversation
 from .families import family_of
 from .faults import explain_error
+from .usage import usage_of
 
 _SPEECH_STARTS = ("ACTIVITY_START", "VAD_SIGNAL_TYPE_SOS")
 _SPEECH_ENDS = ("ACTIVITY_END", "VAD_SIGNAL_TYPE_EOS")
@@ -269,7 +271,7 @@ class GeminiCodec:
             if talk.answering:
                 talk.usage = message.usage_metadata
             else:
-                untranslated.append("usageMetadata")
+                events.append(UsageReported(usage=usage_of(message.usage_metadata)))
         if content.turn_complete:
             if talk.complete(content.turn_complete_reason, content.interaction_status, events):
                 frames = self._end_turn(events)

@@ -9,16 +9,14 @@ from ...events import (
     OutputCancelled,
     ResponseDone,
     ResponseStatus,
-    TokenCounts,
     ToolCallRequest,
     ToolCallsCancelled,
-    Usage,
 )
 from . import wire
 from .turns import Answers, Utterances
+from .usage import usage_of
 
 _FAILURES = ("MALFORMED_FUNCTION_CALL", "RESPONSE_REJECTED", "MAX_REGENERATION_REACHED")
-_MODALITIES = {"TEXT": "text", "AUDIO": "audio", "IMAGE": "image", "VIDEO": "image"}
 
 
 class Conversation:
@@ -133,7 +131,7 @@ class Conversation:
                     response_id=self._answers.response_id,
                     status=outcome,
                     reason="interrupted" if outcome == "cancelled" and not reason else reason,
-                    usage=None if self.usage is None else _usage(self.usage),
+                    usage=None if self.usage is None else usage_of(self.usage),
                 )
             )
             self._answers.end()
@@ -180,28 +178,3 @@ def _failure(outcome: ResponseStatus, reason: str | None) -> ErrorOccurred:
         cause="provider" if outcome == "failed" else "policy",
         advice="ask again, in other words",
     )
-
-
-def _usage(counts: wire.UsageMetadata) -> Usage:
-    prompt = counts.prompt_token_count + counts.tool_use_prompt_token_count
-    answer = counts.response_token_count
-    total = counts.total_token_count
-    return Usage(
-        input=_tokens(
-            prompt, counts.prompt_tokens_details, cached=counts.cached_content_token_count
-        ),
-        output=_tokens(
-            answer, counts.response_tokens_details, reasoning=counts.thoughts_token_count
-        ),
-        total=prompt + answer if total is None else total,
-    )
-
-
-def _tokens(
-    total: int, details: list[wire.ModalityCount], *, cached: int = 0, reasoning: int = 0
-) -> TokenCounts:
-    kinds = {"text": 0, "audio": 0, "image": 0}
-    for detail in details:
-        if kind := _MODALITIES.get(detail.modality):
-            kinds[kind] += detail.token_count
-    return TokenCounts(total=total, cached=cached, reasoning=reasoning, **kinds)

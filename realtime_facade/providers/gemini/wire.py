@@ -124,6 +124,7 @@ class UsageMetadata(_Message):
     prompt_tokens_details: list[ModalityCount] = []
     tool_use_prompt_token_count: int = 0
     cached_content_token_count: int = 0
+    cache_tokens_details: list[ModalityCount] = []
     response_token_count: int = Field(
         0, validation_alias=AliasChoices("responseTokenCount", "candidatesTokenCount")
     )

@@ -34,10 +34,9 @@ from ...events import (
     SessionUpdated,
     SpeechStarted,
     SpeechStopped,
-    TokenCounts,
     ToolCallRequest,
     TurnEnded,
-    Usage,
+    UsageReported,
 )
 from ...tools.definition import ToolDefinition
 from ..base import NOTHING, Frame, Output, Profile
@@ -45,6 +44,7 @@ from . import faults, session_config, wire
 from .asides import Asides
 from .speech import Speech
 from .turns import Turns
+from .usage import usage_of
 
 _SECOND_OF_SILENCE = bytes(48_000)
 _LEAST_COMMIT_BYTES = 4_800
@@ -78,6 +78,7 @@ class OpenAICodec:
         self._turns = Turns()
         self._speech = Speech(profile.provider)
         self._uncommitted_bytes = 0
+        self._recognizer = self._plan.recognizer
         self._asides = Asides()
 
     def open(self) -> Output:
@@ -187,6 +188,7 @@ class OpenAICodec:
         return Output((frame, *self._requests()), plan.warnings)
 
     def _requests(self) -> tuple[Frame, ...]:
+        self._recognizer = plan.recognizer or self._recognizer
         request = self._turns.next()
         if request is None:
             return ()
@@ -230,7 +232,7 @@ class OpenAICodec:
             case wire.UserTextDelta():
                 return _event(self._speech.user_words(message))
             case wire.UserTextDone():
-                return _event(self._speech.user_words_done(message))
+                return self._written_down(message)
             case wire.UserTextFailed():
                 self._speech.user_words_failed(message.item_id)
                 return _event(self._failure(message.error))
@@ -274,6 +276,14 @@ class OpenAICodec:
         """
         call = message.item if isinstance(message, wire.OutputItemDone) else message
         if isinstance(call, wire.Item) and (
+    def _written_down(self, message: wire.UserTextDone) -> Output:
+        words = self._speech.user_words_done(message)
+        if message.usage is None:
+            return _event(words)
+        # A recognizer beside the model, with a bill of its own.
+        billed = UsageReported(usage=usage_of(message.usage), model=self._recognizer)
+        return Output((), (words, billed))
+
             # An item that was cut has no whole arguments, and nobody waits for its output.
             call.type != "function_call" or call.status == "incomplete"
         ):
@@ -321,7 +331,7 @@ class OpenAICodec:
                 response_id=response.id,
                 status=status,
                 reason=details.reason or fault.code or fault.type,
-                usage=None if response.usage is None else _usage(response.usage),
+                usage=None if response.usage is None else usage_of(response.usage),
             )
         )
         cancelled = status == "cancelled"
@@ -389,24 +399,3 @@ def _arguments(text: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     return parsed if isinstance(parsed, dict) else None
-
-
-def _usage(usage: wire.ResponseUsage) -> Usage:
-    into = usage.input_token_details or wire.InputTokenDetails()
-    out = usage.output_token_details or wire.OutputTokenDetails()
-    return Usage(
-        input=TokenCounts(
-            total=usage.input_tokens,
-            text=into.text_tokens,
-            audio=into.audio_tokens,
-            image=into.image_tokens,
-            cached=into.cached_tokens,
-        ),
-        output=TokenCounts(
-            total=usage.output_tokens,
-            text=out.text_tokens,
-            audio=out.audio_tokens,
-            reasoning=out.reasoning_tokens,
-        ),
-        total=usage.total_tokens,
-    )

@@ -24,6 +24,7 @@ _MARGIN_MS = 500
 
 _Path = tuple[str, ...]
 _TURNS: _Path = ("audio", "input", "turn_detection")
+_TRANSCRIPTION: _Path = ("audio", "input", "transcription")
 _VOICE: _Path = ("audio", "output", "voice")
 _PLACES: dict[str, _Path] = {
     "instructions": ("instructions",),
@@ -37,7 +38,7 @@ _PLACES: dict[str, _Path] = {
     "turn_detection": _TURNS,
     "create_response": _TURNS,
     "interrupt_response": _TURNS,
-    "transcription": ("audio", "input", "transcription"),
+    "transcription": _TRANSCRIPTION,
     "max_tokens": ("max_output_tokens",),
     "tools": ("tools",),
     "tool_choice": ("tool_choice",),
@@ -82,6 +83,12 @@ class Plan(NamedTuple):
     def turn_detection(self) -> dict[str, Any] | None:
         """The provider's own settings of it; None means manual turns."""
         found: dict[str, Any] | None = self.session["audio"]["input"]["turn_detection"]
+        return found
+
+    @property
+    def recognizer(self) -> str | None:
+        """The model that writes the user's speech down, if it is part of it."""
+        found: str | None = _get(self.session, (*_TRANSCRIPTION, "model"), None)
         return found
 
 
@@ -152,7 +159,7 @@ def plan_update(command: UpdateSession, profile: Profile, *, has_spoken: bool) -
         if name not in changed:
             continue
         value = _get(whole.session, path, reset.get(name))
-        if value is not None or path in (_TURNS, _PLACES["transcription"]):
+        if value is not None or path in (_TURNS, _TRANSCRIPTION):
             _merge(session, _nest(path, value))
     if "provider_options" in changed:
         _merge(session, _like(whole.session, _options(config, profile, whole.session)))

@@ -46,6 +46,7 @@ class InputTokenDetails(_Part):
     audio_tokens: int = 0
     image_tokens: int = 0
     cached_tokens: int = 0
+    cached_tokens_details: "InputTokenDetails | None" = None
 
 
 class OutputTokenDetails(_Part):
@@ -54,12 +55,14 @@ class OutputTokenDetails(_Part):
     reasoning_tokens: int = 0
 
 
-class ResponseUsage(_Part):
+class TokenUsage(_Part):
     total_tokens: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
     input_token_details: InputTokenDetails | None = None
     output_token_details: OutputTokenDetails | None = None
+    seconds: float = 0.0
+    """Of a transcription that is billed by time."""
 
 
 class StatusDetails(_Part):
@@ -73,7 +76,7 @@ class Response(_Part):
     status_details: StatusDetails | None = None
     conversation_id: str | None = None
     """None for an out-of-band response."""
-    usage: ResponseUsage | None = None
+    usage: TokenUsage | None = None
 
 
 class Item(_Part):
@@ -177,6 +180,7 @@ class UserTextDone(_Part):
     type: Literal["conversation.item.input_audio_transcription.completed"]
     item_id: str
     transcript: str
+    usage: TokenUsage | None = None
 
 
 class UserTextFailed(_Part):

@@ -42,6 +42,7 @@ from realtime_facade.events import (
     TranscriptDelta,
     TurnEnded,
     Usage,
+    UsageReported,
 )
 
 PCM = bytes(range(8))
@@ -334,23 +335,31 @@ def test_usage_comes_with_the_end(conversation):
         response_id="response-1",
         usage=Usage(
             input=TokenCounts(total=10, text=7, audio=3, cached=4),
-            output=TokenCounts(total=5, audio=5, reasoning=2),
-            total=15,
+            output=TokenCounts(total=7, text=2, audio=5, reasoning=2),
+            total=17,
         ),
     )
+
+
+def test_cached_counts_by_kind(conversation):
+    conversation.content(**speech())
+    usage = {**USAGE, "cacheTokensDetails": [{"modality": "AUDIO", "tokenCount": 3}]}
+    done = conversation.receive(serverContent={"turnComplete": True}, usageMetadata=usage)[-2]
+    assert (done.usage.input.cached, done.usage.input.cached_audio) == (4, 3)
 
 
 def test_usage_before_the_end_is_remembered(conversation):
     conversation.content(**speech())
     assert conversation.receive(usageMetadata=USAGE) == []
-    assert conversation.content(turnComplete=True)[-2].usage.total == 15
+    assert conversation.content(turnComplete=True)[-2].usage.total == 17
 
 
-def test_usage_after_the_end_is_passed_on_and_not_the_next_answers(conversation):
+def test_usage_after_the_end_is_reported_and_not_the_next_answers(conversation):
     conversation.content(**speech())
     conversation.content(turnComplete=True)
-    (raw,) = conversation.receive(usageMetadata=USAGE)
-    assert (raw.name, raw.data) == ("usageMetadata", {"usageMetadata": USAGE})
+    (late,) = conversation.receive(usageMetadata=USAGE)
+    assert isinstance(late, UsageReported)
+    assert (late.usage.total, late.model) == (17, None)
     conversation.content(**speech())
     assert conversation.content(turnComplete=True)[-2].usage is None
 
@@ -436,7 +445,7 @@ def test_interruption_ends_what_was_open_at_once(conversation):
         "OutputCancelled",
     ]
     done, ended = conversation.receive(serverContent={"turnComplete": True}, usageMetadata=USAGE)
-    assert (done.response_id, done.status, done.usage.total) == ("response-1", "cancelled", 15)
+    assert (done.response_id, done.status, done.usage.total) == ("response-1", "cancelled", 17)
     assert ended == TurnEnded(response_id="response-1")
 
 

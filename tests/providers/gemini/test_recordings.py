@@ -215,8 +215,8 @@ def test_spoken_turn(replay):
     assert len(session.of(AudioChunk)) == 8
     assert session.of(ResponseDone)[0].usage == Usage(
         input=TokenCounts(total=1197, text=1196, audio=1),
-        output=TokenCounts(total=37, audio=37, reasoning=28),
-        total=1234,
+        output=TokenCounts(total=65, text=28, audio=37, reasoning=28),
+        total=1262,
     )
 
 
@@ -227,7 +227,7 @@ def test_seeded_history(replay):
     assert session.said("assistant")[-1].full_text == answer
     assert len(session.of(AudioChunk)) == 56
     usage = session.of(ResponseDone)[0].usage
-    assert (usage.input.text, usage.output.audio, usage.total) == (1150, 85, 1235)
+    assert (usage.input.text, usage.output.audio, usage.total) == (1150, 85, 1263)
 
 
 def test_written_question(replay):
@@ -246,7 +246,7 @@ def test_written_question(replay):
     ]
     assert session.said("assistant")[-1].full_text == "Hello there."
     usage = session.of(ResponseDone)[0].usage
-    assert (usage.input.total, usage.output.total, usage.output.reasoning) == (1131, 26, 24)
+    assert (usage.input.total, usage.output.total, usage.output.reasoning) == (1131, 50, 24)
 
 
 def test_tool_round(replay):

@@ -16,7 +16,13 @@ from realtime_facade.commands import (
     TruncateOutput,
     UpdateSession,
 )
-from realtime_facade.config import RealtimeConfig, SemanticEagerness, SemanticVAD, VADMode
+from realtime_facade.config import (
+    RealtimeConfig,
+    SemanticEagerness,
+    SemanticVAD,
+    Transcription,
+    VADMode,
+)
 from realtime_facade.errors import ConfigurationError, ProtocolError
 from realtime_facade.events import (
     ConfigWarning,
@@ -31,6 +37,7 @@ from realtime_facade.events import (
     TokenCounts,
     TurnEnded,
     Usage,
+    UsageReported,
 )
 
 USAGE = {
@@ -42,7 +49,7 @@ USAGE = {
         "audio_tokens": 25,
         "image_tokens": 2,
         "cached_tokens": 64,
-        "cached_tokens_details": {"text_tokens": 64, "audio_tokens": 0},
+        "cached_tokens_details": {"text_tokens": 40, "audio_tokens": 24},
     },
     "output_token_details": {"text_tokens": 28, "audio_tokens": 136, "reasoning_tokens": 7},
 }
@@ -120,10 +127,38 @@ def test_usage(conversation):
     conversation.created()
     done, _ = conversation.done(usage=USAGE)
     assert done.usage == Usage(
-        input=TokenCounts(total=41, text=14, audio=25, image=2, cached=64),
+        input=TokenCounts(total=41, text=14, audio=25, image=2, cached=64, cached_audio=24),
         output=TokenCounts(total=164, text=28, audio=136, reasoning=7),
         total=205,
     )
+
+
+def test_a_recognizer_bills_by_time_or_by_tokens(fresh):
+    conversation = fresh(transcription=Transcription(model="gpt-transcribe"))
+    conversation.receive("session.created")
+    conversation.receive("session.updated")
+    completed = "conversation.item.input_audio_transcription.completed"
+    words, by_time = conversation.receive(
+        completed, item_id="u", transcript="Hi.", usage={"type": "duration", "seconds": 3}
+    )
+    assert (words.full_text, by_time) == (
+        "Hi.",
+        UsageReported(usage=Usage(audio_s=3), model="gpt-transcribe"),
+    )
+    tokens = {"type": "tokens", "total_tokens": 14, "input_tokens": 10, "output_tokens": 4}
+    tokens["input_token_details"] = {"audio_tokens": 10}
+    _, by_tokens = conversation.receive(completed, item_id="u2", transcript="Hi.", usage=tokens)
+    assert by_tokens.usage == Usage(
+        input=TokenCounts(total=10, audio=10), output=TokenCounts(total=4), total=14
+    )
+    conversation.send(
+        UpdateSession(
+            config=RealtimeConfig(transcription=Transcription(model="whisper-1")),
+            changed=frozenset({"transcription"}),
+        )
+    )
+    *_, after = conversation.receive(completed, item_id="u3", transcript="Hi.", usage=tokens)
+    assert after.model == "whisper-1"
 
 
 @pytest.mark.parametrize(

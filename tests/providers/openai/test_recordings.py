@@ -25,6 +25,7 @@ from realtime_facade.events import (
     TranscriptDelta,
     TurnEnded,
     Usage,
+    UsageReported,
 )
 from realtime_facade.providers.openai import OpenAIProvider
 from realtime_facade.tools.definition import ToolDefinition
@@ -132,9 +133,11 @@ def test_every_session_starts_flows_and_ends_without_complaint(replay, name):
     started = [event.response_id for event in talk.of(ResponseStarted)]
     assert [event.response_id for event in talk.of(ResponseDone)] == started
     assert {event.status for event in talk.of(ResponseDone)} == {"completed"}
-    # Nothing is lost: every message but session.created has become exactly one event, and the
-    # last one of the turn two.
-    assert len(talk.events) == talk.received - 1 + 1
+    # Nothing is lost: every message but session.created has become exactly one event; the last
+    # one of the turn two, and so a transcript that is billed.
+    transcribed = [e for e in talk.of(TranscriptDelta) if e.speaker == "user" and e.is_final]
+    assert [e.usage.audio_s for e in talk.of(UsageReported)] == [3.0] * len(transcribed)
+    assert len(talk.events) == talk.received - 1 + 1 + len(transcribed)
     for item in {event.item_id for event in talk.of(TranscriptDelta)}:
         *_, last = said = [e for e in talk.of(TranscriptDelta) if e.item_id == item]
         assert "".join(e.text for e in said) == last.full_text
