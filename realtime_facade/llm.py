@@ -10,6 +10,7 @@ from pydantic_core import from_json
 
 from .errors import ConfigurationError, MissingExtra, RealtimeConnectionError, RealtimeError
 from .providers.openai.faults import clean, explain_refusal
+from .redaction import Redactor
 from .tools.definition import ToolDefinition
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ class ChatOpenAI:
 
     def _refused(self, error: "APIStatusError") -> RealtimeConnectionError:
         known = explain_refusal("", error.status_code, error.response.content)
-        words = clean(str(_wording(error.body))).replace(self._client.api_key, "[key]")
+        words = clean(Redactor([self._client.api_key]).text(str(_wording(error.body))))
         what = f"the chat model {self.model!r} is refused with HTTP {error.status_code}"
         return RealtimeConnectionError(
             f"{what}: {words}" if words else what,

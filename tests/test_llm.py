@@ -14,6 +14,7 @@ from realtime_facade.errors import (
     RealtimeError,
 )
 from realtime_facade.llm import ChatMessage, ChatModel, ChatOpenAI, ChatToolCall
+from realtime_facade.redaction import SECRET
 from realtime_facade.tools.definition import ToolDefinition
 
 pytest.importorskip("openai")
@@ -222,7 +223,7 @@ async def test_a_refused_request_says_who_has_to_act(
     assert (raised.cause, raised.retryable) == (cause, False)
     assert raised.code == (code or error["code"])
     assert raised.advice
-    assert error["message"].replace(KEY, "[key]") in raised.message
+    assert error["message"].replace(KEY, SECRET) in raised.message
 
 
 async def test_a_key_in_the_servers_words_is_not_in_the_traceback(server: Server):
