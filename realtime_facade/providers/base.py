@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple, Protocol, Self
+from urllib.parse import urlsplit
 
 from ..commands import AnyCommand
 from ..config import RealtimeConfig
 from ..conversation import SeedItem
 from ..errors import ConfigurationError, RealtimeConnectionError
 from ..events import Event
+from ..redaction import address, secrets_of
 from ..tools.definition import ToolDefinition
 
 Frame = str | bytes
@@ -101,13 +103,26 @@ class Profile:
     ping_timeout_s: float | None = 20.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Endpoint:
-    """Where to dial. `headers` hold the key, so they are left out of the repr."""
+    """Where to dial. Only the plain address is in the repr: the rest may hold the key."""
 
     url: str
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict)
     subprotocols: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Endpoint({address(self.url)!r})"
+
+    @property
+    def host(self) -> str:
+        """The name or address of the server."""
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def secrets(self) -> set[str]:
+        """The texts in it that nobody but the server may see."""
+        return secrets_of(self.url, self.headers, self.subprotocols)
 
 
 class Provider(ABC):
