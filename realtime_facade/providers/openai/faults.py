@@ -4,13 +4,13 @@ The error codes are an open vocabulary: OpenAI's API description types them as f
 tables name what is known to occur, and everything else falls back to the kind of failure.
 """
 
-import re
 from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ...errors import Cause, RealtimeConnectionError
 from ...events import ErrorOccurred
+from ...redaction import redact
 from .wire import Fault
 
 
@@ -129,14 +129,10 @@ _BY_STATUS: dict[int, Meaning] = {
     429: _RATE,
 }
 
-# A refusal of a key repeats a part of it.
-_KEY = re.compile(r"\bsk-[\w*.-]{4,}|\bek_[\w*.-]{4,}|\bBearer\s+\S+", re.IGNORECASE)
-
-
 def clean(text: str | None) -> str:
     """A provider's words without keys, on one line, at most 300 characters."""
-    line = " ".join((text or "").split())
-    return _KEY.sub("[key]", line)[:300]
+    line = " ".join((text or "")[:2_000].split())
+    return redact(line)[:300]
 
 
 def meaning_of(fault: Fault) -> Meaning:

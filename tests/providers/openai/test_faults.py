@@ -127,7 +127,7 @@ def test_error_without_words_still_says_something():
 )
 def test_keys_never_appear(text):
     cleaned = clean(text)
-    assert "[key]" in cleaned
+    assert "[secret]" in cleaned
     assert "Find yours" in cleaned
     for secret in ("abc", "1234", "68af", "xyz"):
         assert secret not in cleaned
