@@ -16,11 +16,17 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "realtime_facade"
 
 LAYERS = (
-    {"errors", "events", "commands", "config", "conversation", "redaction", "audio", "tools"},
+    {
+        *("errors", "events", "commands", "config", "conversation", "names", "prices"),
+        *("redaction", "audio", "tools"),
+    },
     {"providers", "transport"},
     {"session", "llm"},
     {"features"},
-    {"voice", "agent", "cassette", "handlers", "listener", "devices", "simulator", "testing"},
+    {
+        *("voice", "agent", "runner", "cassette", "handlers", "listener", "devices"),
+        *("simulator", "testing"),
+    },
     {"cli"},
 )
 
