@@ -56,6 +56,9 @@ if TYPE_CHECKING:
         SessionUpdated,
         SpeechStarted,
         SpeechStopped,
+        SupervisorAsked,
+        SupervisorFinished,
+        SupervisorStarted,
         ThoughtDelta,
         TokenCounts,
         ToolCallCompleted,
@@ -69,6 +72,7 @@ if TYPE_CHECKING:
         UsageUpdated,
     )
     from .listener import AgentListener
+    from .llm import ChatMessage, ChatModel, ChatOpenAI, ChatToolCall
     from .providers.base import Codec, Endpoint, Output, Profile, Provider
     from .providers.gemini import GeminiProvider
     from .providers.local import LocalProvider
@@ -119,6 +123,9 @@ _HOME = {
         SessionUpdated
         SpeechStarted
         SpeechStopped
+        SupervisorAsked
+        SupervisorFinished
+        SupervisorStarted
         ThoughtDelta
         TokenCounts
         ToolCallCompleted
@@ -132,6 +139,7 @@ _HOME = {
         UsageUpdated
     """,
     "listener": "AgentListener",
+    "llm": "ChatMessage ChatModel ChatOpenAI ChatToolCall",
     "providers.base": "Codec Endpoint Output Profile Provider",
     "providers.gemini": "GeminiProvider",
     "providers.local": "LocalProvider",
@@ -155,6 +163,10 @@ __all__ = [
     "AudioInputDevice",
     "AudioOutputDevice",
     "AudioSink",
+    "ChatMessage",
+    "ChatModel",
+    "ChatOpenAI",
+    "ChatToolCall",
     "Codec",
     "ConfigWarning",
     "ConfigurationError",
@@ -208,6 +220,9 @@ __all__ = [
     "SessionUpdated",
     "SpeechStarted",
     "SpeechStopped",
+    "SupervisorAsked",
+    "SupervisorFinished",
+    "SupervisorStarted",
     "ThoughtDelta",
     "TokenCounts",
     "ToolCallCompleted",

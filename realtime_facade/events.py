@@ -101,6 +101,42 @@ class ToolCallCompleted(Event, frozen=True):
     duration_ms: float
 
 
+class SupervisorStarted(Event, frozen=True):
+    """A supervisor began to work, or goes on with the answer to its question.
+
+    Followed by exactly one `SupervisorAsked` or `SupervisorFinished`.
+    """
+
+    type: Literal["supervisor_started"] = "supervisor_started"
+    call_id: str
+    task: str
+    """In the model's words."""
+    answer: str | None = None
+    """When it goes on: what the user answered, in the model's words."""
+
+
+class SupervisorAsked(Event, frozen=True):
+    """A supervisor needs to know something; it rests until the model brings the user's answer."""
+
+    type: Literal["supervisor_asked"] = "supervisor_asked"
+    call_id: str
+    question: str
+
+
+class SupervisorFinished(Event, frozen=True):
+    """A supervisor has done its task, or has given it up."""
+
+    type: Literal["supervisor_finished"] = "supervisor_finished"
+    call_id: str
+    result: str
+    """What the model is told; if `is_error`, why there is no result."""
+    is_error: bool = False
+    iterations: int
+    """How often its own model was asked, for the whole task."""
+    duration_ms: float
+    """Of the whole task; the time in which it waited for the user counts."""
+
+
 class SpeechStarted(Event, frozen=True):
     """The provider's voice activity detection heard the user begin to speak."""
 
@@ -462,6 +498,9 @@ AnyEvent = Annotated[
     | ToolCallRequest
     | ToolCallsCancelled
     | ToolCallCompleted
+    | SupervisorStarted
+    | SupervisorAsked
+    | SupervisorFinished
     | SpeechStarted
     | SpeechStopped
     | InputCommitted
