@@ -9,7 +9,7 @@ from typing import ClassVar, NamedTuple, Protocol, Self
 from urllib.parse import urlsplit
 
 from ..commands import AnyCommand
-from ..config import RealtimeConfig
+from ..config import VAD_FIELDS, RealtimeConfig
 from ..conversation import SeedItem
 from ..errors import ConfigurationError, RealtimeConnectionError
 from ..events import Event
@@ -39,9 +39,30 @@ class Past:
     `ToolRound` without an output the result comes later, as `SendToolResult`."""
     handle: str | None = field(default=None, repr=False)
     """The newest `SessionResumable` of the connection before; for the same model only."""
+    connections: int = 0
+    """How many the conversation had before: ids that a codec makes up differ by it."""
 
 
 NO_PAST = Past()
+
+UPDATABLE = frozenset(
+    {
+        "instructions",
+        "voice",
+        "tools",
+        "tool_choice",
+        "speed",
+        "max_tokens",
+        "temperature",
+        "turn_detection",
+        *VAD_FIELDS,
+        "create_response",
+        "interrupt_response",
+        "transcription",
+        "modalities",
+    }
+)
+"""Fields of `RealtimeConfig` that mean something to a provider while a session runs."""
 
 
 class Codec(Protocol):
@@ -94,7 +115,14 @@ class Profile:
     supports_speed: bool = False
     supports_semantic_vad: bool = False
     supports_text_output: bool = True
-    supports_session_update: bool = True
+    updatable: frozenset[str] = UPDATABLE
+    """Fields of `RealtimeConfig` that can be changed in a running session."""
+    fixed_by_speech: frozenset[str] = frozenset()
+    """Those of them that cannot be changed any more once the assistant has spoken."""
+    supports_resumption: bool = False
+    """Whether a `SessionResumable` handle brings a conversation back on a new connection."""
+    supports_overlap: bool = True
+    """Whether a new connection may begin before the one that it goes on from is closed."""
     emits_speech_events: bool = True
     """Whether the provider says when the user starts and stops speaking."""
     session_limit_s: float | None = None

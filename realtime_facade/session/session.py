@@ -17,7 +17,7 @@ from ..commands import (
     SendText,
     UpdateSession,
 )
-from ..config import VAD_FIELDS, RealtimeConfig
+from ..config import RealtimeConfig
 from ..conversation import ConversationHistory
 from ..errors import AudioFormatError, ConfigurationError, RealtimeError
 from ..events import (
@@ -32,26 +32,6 @@ from ..tools.function import ToolSet
 from .engine import Engine
 from .event_bus import EventBus, Handler, Subscription
 from .state import Phase
-
-UPDATABLE = frozenset(
-    {
-        "instructions",
-        "voice",
-        "tools",
-        "tool_choice",
-        "speed",
-        "max_tokens",
-        "temperature",
-        "turn_detection",
-        *VAD_FIELDS,
-        "create_response",
-        "interrupt_response",
-        "transcription",
-        "modalities",
-    }
-)
-"""Configuration fields that can be asked for in a running session; a provider may allow fewer."""
-
 
 PATIENCE_S = 15.0
 """How long `wait_quiet` waits for an answer that is due but does not come."""
@@ -235,12 +215,14 @@ class Session:
         Raises:
             ConfigurationError: If a field does not exist or cannot be changed here.
         """
-        fixed = changes.keys() - UPDATABLE
-        if fixed:
+        updatable = self._engine.profile.updatable
+        if fixed := changes.keys() - updatable:
             raise ConfigurationError(
                 f"cannot change {', '.join(sorted(fixed))} in a running session",
                 provider=self.provider,
-                advice=f"these can be changed: {', '.join(sorted(UPDATABLE))}",
+                advice=f"these can be changed: {', '.join(sorted(updatable))}"
+                if updatable
+                else "connect again with the new configuration",
             )
         try:
             after = self._engine.config.changed(**changes)

@@ -35,8 +35,8 @@ from ...events import (
     UsageReported,
 )
 from ...tools.definition import ToolDefinition
-from ..base import NOTHING, Frame, Output, Profile
-from . import setup, wire
+from ..base import NO_PAST, NOTHING, Frame, Output, Past, Profile
+from . import past, setup, wire
 from .conversation import Conversation
 from .families import family_of
 from .faults import explain_error
@@ -44,7 +44,7 @@ from .usage import usage_of
 
 _SPEECH_STARTS = ("ACTIVITY_START", "VAD_SIGNAL_TYPE_SOS")
 _SPEECH_ENDS = ("ACTIVITY_END", "VAD_SIGNAL_TYPE_EOS")
-_CHANGEABLE = frozenset({"instructions", "tools", "tool_choice"})
+CHANGEABLE = frozenset({"instructions", "tools", "tool_choice"})
 _NOT_THE_PROVIDERS = frozenset(
     {"input_rate", "output_rate", "tool_timeout_s", "max_parallel_tools", "setup_timeout_s"}
 )
@@ -72,18 +72,27 @@ class GeminiCodec:
         config: What was asked for.
         profile: The provider's, for the same configuration.
         tools: The functions the model may ask for.
+        before: What the model is told before the session starts.
 
     Raises:
         ConfigurationError: If the configuration cannot be had.
     """
 
     def __init__(
-        self, config: RealtimeConfig, profile: Profile, tools: Sequence[ToolDefinition] = ()
+        self,
+        config: RealtimeConfig,
+        profile: Profile,
+        tools: Sequence[ToolDefinition] = (),
+        before: Past = NO_PAST,
     ) -> None:
         self._model = profile.model
         self._rate = profile.input_rate
+        self._updatable = profile.updatable
         self._family = family_of(profile.model)
         body = setup.build(config, profile.model, self._family, tools)
+        self._silent_since_seed = setup.add_past(body, before, self._family)
+        self._past = before.items
+        self._restored_calls = past.OpenCalls(before.items)
         self._setup = wire.encode({"setup": body})
         self._warnings = setup.warnings_about(config, self._family)
         self._manual = setup.has_manual_turns(body)
@@ -95,7 +104,7 @@ class GeminiCodec:
         """By hand: between activityStart and activityEnd."""
         self._request: RequestResponse | None = None
         """Waits for the end of the turn."""
-        self._talk = Conversation()
+        self._talk = Conversation(f"c{before.connections}-" if before.connections else "")
 
     def open(self) -> Output:
         """The setup message; nothing else may be sent before `SessionStarted`."""
@@ -184,9 +193,16 @@ class GeminiCodec:
         return wire.content("user", text, turn_complete=True)
 
     def _answer_now(self, request: RequestResponse) -> Frame:
-        return self._ask(request.instructions) if request.instructions else wire.ANSWER_NOW
+        if request.instructions:
+            return self._ask(past.note(request.instructions))
+        if self._silent_since_seed:
+            return self._ask(past.note("Answer now."))
+        return wire.ANSWER_NOW
 
     def _tool_result(self, result: SendToolResult) -> Output:
+        if result.call_id in self._restored_calls:
+            self._restored_calls.answer(result)
+            return Output(() if self._talk.answering else self._told_results()[0])
         if result.call_id in self._talk.cancelled_calls:
             self._talk.cancelled_calls.remove(result.call_id)
             return NOTHING
@@ -210,10 +226,22 @@ class GeminiCodec:
             )
         return Output(frames, tuple(events))
 
+    def _told_results(self) -> tuple[tuple[Frame, ...], bool]:
+        """Tell the results of an earlier connection's calls, if all are there.
+
+        Returns:
+            What to send, and whether an answer follows.
+        """
+        told = self._restored_calls.take()
+        if told is None:
+            return (), False
+        text, respond = told
+        frame = self._ask(text) if respond else wire.content("user", text, turn_complete=False)
+        return (frame,), respond
+
     def _update(self, command: UpdateSession) -> Output:
         changed = command.changed - _NOT_THE_PROVIDERS
-        allowed = _CHANGEABLE if self._family.context_update else frozenset[str]()
-        if fixed := changed - allowed:
+        if fixed := changed - self._updatable:
             raise _impossible(
                 f"{self._model} cannot change {', '.join(sorted(fixed))} in a running session",
                 "start a new session with the new configuration",
@@ -247,7 +275,7 @@ class GeminiCodec:
             if self._started:
                 untranslated.append("setupComplete")
             else:
-                self._start(message.setup_complete, events)
+                frames = self._start(message.setup_complete, events)
         self._housekeeping(message, events)
         if content.input_transcription is not None:
             self._heard(content.input_transcription.text, events)
@@ -272,19 +300,23 @@ class GeminiCodec:
                 talk.usage = message.usage_metadata
             else:
                 events.append(UsageReported(usage=usage_of(message.usage_metadata)))
+        if talk.answering:
+            self._silent_since_seed = False
         if content.turn_complete:
             if talk.complete(content.turn_complete_reason, content.interaction_status, events):
-                frames = self._end_turn(events)
+                frames += self._end_turn(events)
         elif content.interaction_status == "IDLE" and talk.waiting:
-            frames = self._end_turn(events)
+            frames += self._end_turn(events)
         if untranslated:
             events.append(RawEvent(name=",".join(untranslated), data=wire.untyped(frame)))
         return Output(frames, tuple(events))
 
-    def _start(self, setup_complete: wire.SetupComplete, events: list[Event]) -> None:
+    def _start(self, setup_complete: wire.SetupComplete, events: list[Event]) -> tuple[Frame, ...]:
         self._started = True
         events.append(SessionStarted(session_id=setup_complete.session_id, model=self._model))
         events += self._warnings
+        items, self._past = self._past, ()
+        return (past.content(items, turn_complete=self._silent_since_seed),) if items else ()
 
     def _housekeeping(self, message: wire.ServerMessage, events: list[Event]) -> None:
         error = message.error
@@ -327,12 +359,15 @@ class GeminiCodec:
             (self._talk.think if part.thought else self._talk.write)(part.text, events)
 
     def _end_turn(self, events: list[Event]) -> tuple[Frame, ...]:
+        told, answered = self._told_results()
+        if answered:
+            return told
         if self._request is not None:
             frame = self._answer_now(self._request)
             self._request = None
-            return (frame,)
+            return (*told, frame)
         events.append(TurnEnded(response_id=self._talk.end()))
-        return ()
+        return told
 
 
 def _impossible(message: str, advice: str, cause: Cause = "configuration") -> ConfigurationError:

@@ -26,15 +26,16 @@ class Conversation:
     turn ends with it, unless calls are open or the service says that it goes on.
     """
 
-    def __init__(self) -> None:
-        self.user = Utterances()
+    def __init__(self, prefix: str = "") -> None:
+        """`prefix` begins all ids."""
+        self.user = Utterances(prefix)
         self.calls: set[str] = set()
         """Ids of the calls that have no result yet."""
         self.cancelled_calls: set[str] = set()
         """Those whose running tools may still hand in a result, which nobody wants."""
         self.usage: wire.UsageMetadata | None = None
         """Counts of the open response, which may come before its end."""
-        self._answers = Answers()
+        self._answers = Answers(prefix)
         self._turn = ""
         """The newest response of a turn that is not over."""
         self._cut: Literal["", "answer", "playback"] = ""

@@ -81,6 +81,9 @@ class Family:
     emits_speech_events: bool
     scheduling: bool
     """Whether a tool's result may say that it wants no answer."""
+    initial_history: bool
+    """Whether the first content can be declared to be history. Afterwards the model wants text or
+    speech before it says anything."""
     context_update: bool
     """Whether instructions and tools can be changed in a running session."""
     connection_limit_s: float | None
@@ -95,6 +98,7 @@ UNKNOWN = Family(
     text_now=False,
     emits_speech_events=False,
     scheduling=False,
+    initial_history=False,
     context_update=False,
     connection_limit_s=None,
 )
@@ -106,6 +110,7 @@ FAMILIES = (
         text_now=False,
         emits_speech_events=False,
         scheduling=True,
+        initial_history=False,
         context_update=False,
         connection_limit_s=600.0,
     ),
@@ -115,6 +120,7 @@ FAMILIES = (
         text_now=False,
         emits_speech_events=False,
         scheduling=True,
+        initial_history=False,
         context_update=False,
         connection_limit_s=600.0,
     ),
@@ -124,6 +130,7 @@ FAMILIES = (
         text_now=False,
         emits_speech_events=False,
         scheduling=False,
+        initial_history=False,
         context_update=False,
         connection_limit_s=600.0,
     ),
@@ -133,6 +140,7 @@ FAMILIES = (
         text_now=True,
         emits_speech_events=True,
         scheduling=False,
+        initial_history=True,
         context_update=False,
         connection_limit_s=600.0,
     ),
@@ -142,6 +150,7 @@ FAMILIES = (
         text_now=True,
         emits_speech_events=True,
         scheduling=True,
+        initial_history=True,
         context_update=True,
         # Seen once: closed after exactly 58 minutes, without a goAway.
         connection_limit_s=3480.0,
@@ -152,6 +161,7 @@ FAMILIES = (
         text_now=True,
         emits_speech_events=True,
         scheduling=False,
+        initial_history=True,
         context_update=True,
         connection_limit_s=3480.0,
         generation_defaults={"thinkingConfig": {"thinkingLevel": "LOW"}},
@@ -162,6 +172,7 @@ FAMILIES = (
         text_now=True,
         emits_speech_events=False,
         scheduling=False,
+        initial_history=False,
         context_update=False,
         connection_limit_s=600.0,
     ),

@@ -10,7 +10,7 @@ from ...errors import ConfigurationError, RealtimeConnectionError
 from ...tools.definition import ToolDefinition
 from ..base import NO_PAST, Codec, Endpoint, Past, Profile, Provider
 from . import faults
-from .codec import GeminiCodec
+from .codec import CHANGEABLE, GeminiCodec
 from .families import (
     CUSTOM_VOICE_PREFIX,
     DEFAULT_MODEL,
@@ -66,7 +66,9 @@ class GeminiProvider(Provider):
             input_rate=16_000,
             output_rate=24_000,
             supports_text_output="text" in family.modalities,
-            supports_session_update=family.context_update,
+            updatable=CHANGEABLE if family.context_update else frozenset(),
+            supports_resumption=True,
+            supports_overlap=False,
             emits_speech_events=family.emits_speech_events and config.turns is not None,
             session_limit_s=family.connection_limit_s,
             # Its pongs take 8 to 30 s under load, so they say nothing about the connection.
@@ -97,18 +99,7 @@ class GeminiProvider(Provider):
                 or `provider_options` do not fit.
         """
         self.check_voice(config, profile)
-        return GeminiCodec(config, profile, tools)
-
-    def resuming(self, config: RealtimeConfig, handle: str) -> RealtimeConfig:
-        """The configuration that continues the conversation a `SessionResumable` handle stands for.
-
-        The connection it came from has to be closed first, and the model must be the same.
-        """
-        options = config.provider_options
-        resumption = {**options.get("sessionResumption", {}), "handle": handle}
-        return config.model_copy(
-            update={"provider_options": {**options, "sessionResumption": resumption}}
-        )
+        return GeminiCodec(config, profile, tools, past)
 
     def endpoint(self, config: RealtimeConfig, profile: Profile) -> Endpoint:
         """Where to dial, with the key in a header and never in the URL.

@@ -7,6 +7,7 @@ from ...config import RealtimeConfig, SemanticEagerness, SemanticVAD, ServerVAD
 from ...errors import ConfigurationError
 from ...events import ConfigWarning
 from ...tools.definition import ToolDefinition
+from ..base import Past
 from .families import CUSTOM_VOICE_PREFIX, Family
 
 _END_SENSITIVITY = {
@@ -55,6 +56,21 @@ def build(
         setup["outputAudioTranscription"] = {}
     options = {key: value for key, value in config.provider_options.items() if key != "tools"}
     return _merged(setup, options)
+
+
+def add_past(setup: dict[str, Any], past: Past, family: Family) -> bool:
+    """Ask for what makes a conversation go on: its handle, or a place for its history.
+
+    Returns:
+        Whether the first content is history, which the model does not answer.
+    """
+    if past.handle is not None:
+        setup["sessionResumption"] = {**setup.get("sessionResumption", {}), "handle": past.handle}
+        return False
+    if not past.items or not family.initial_history:
+        return False
+    setup["historyConfig"] = {"initialHistoryInClientContent": True}
+    return True
 
 
 def has_manual_turns(setup: Mapping[str, Any]) -> bool:

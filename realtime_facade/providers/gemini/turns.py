@@ -29,7 +29,8 @@ class Utterances:
     to the next item.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: str = "") -> None:
+        self._prefix = prefix
         self._count = 0
         self._words: _Words | None = None
 
@@ -81,7 +82,7 @@ class Utterances:
     def _current(self) -> _Words:
         if self._words is None:
             self._count += 1
-            self._words = _Words(f"user-{self._count}")
+            self._words = _Words(f"{self._prefix}user-{self._count}")
         return self._words
 
 
@@ -92,7 +93,8 @@ class Answers:
     generation complete. Usually they are one to one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: str = "") -> None:
+        self._prefix = prefix
         self._responses = 0
         self._items = 0
         self.response_id = ""
@@ -106,7 +108,7 @@ class Answers:
     def begin(self) -> ResponseStarted:
         """Open a response."""
         self._responses += 1
-        self.response_id = f"response-{self._responses}"
+        self.response_id = f"{self._prefix}response-{self._responses}"
         return ResponseStarted(response_id=self.response_id)
 
     def speak(self, pcm: bytes, rate: int) -> AudioChunk | None:
@@ -174,5 +176,5 @@ class Answers:
     def _item(self) -> str:
         if not self._item_id:
             self._items += 1
-            self._item_id = f"item-{self._items}"
+            self._item_id = f"{self._prefix}item-{self._items}"
         return self._item_id

@@ -39,8 +39,8 @@ from ...events import (
     UsageReported,
 )
 from ...tools.definition import ToolDefinition
-from ..base import NOTHING, Frame, Output, Profile
-from . import faults, session_config, wire
+from ..base import NO_PAST, NOTHING, Frame, Output, Past, Profile
+from . import faults, past, session_config, wire
 from .asides import Asides
 from .speech import Speech
 from .turns import Turns
@@ -66,7 +66,11 @@ class OpenAICodec:
     """
 
     def __init__(
-        self, config: RealtimeConfig, profile: Profile, tools: Sequence[ToolDefinition] = ()
+        self,
+        config: RealtimeConfig,
+        profile: Profile,
+        tools: Sequence[ToolDefinition] = (),
+        before: Past = NO_PAST,
     ) -> None:
         """Raises `ConfigurationError` if the configuration cannot be had."""
         self._profile = profile
@@ -74,11 +78,13 @@ class OpenAICodec:
         # Written now, so that what JSON cannot express is refused before dialling.
         self._setup = wire.write({"type": "session.update", "session": self._plan.session})
         self._turn_detection = self._plan.turn_detection
+        self._recognizer = self._plan.recognizer
         self._phase: Literal["connecting", "configuring", "running"] = "connecting"
-        self._turns = Turns()
+        self._past = past.frames(before.items)
+        self._restored_calls = past.open_calls(before.items)
+        self._turns = Turns(self._restored_calls)
         self._speech = Speech(profile.provider)
         self._uncommitted_bytes = 0
-        self._recognizer = self._plan.recognizer
         self._asides = Asides()
 
     def open(self) -> Output:
@@ -168,7 +174,8 @@ class OpenAICodec:
 
     def _answer_call(self, call_id: str, output: str, respond: bool) -> Output:
         batch = self._turns.answer(call_id, respond)
-        item = {"type": "function_call_output", "call_id": call_id, "output": output}
+        wire_id = self._restored_calls.pop(call_id, call_id)
+        item = {"type": "function_call_output", "call_id": wire_id, "output": output}
         frames = (_item_frame(item), *self._requests())
         if batch.closed and self._turns.quiet:
             return Output(frames, (TurnEnded(response_id=batch.response_id),))
@@ -181,6 +188,7 @@ class OpenAICodec:
         if not plan.session:
             return Output((), plan.warnings)
         frame = wire.write({"type": "session.update", "session": plan.session})
+        self._recognizer = plan.recognizer or self._recognizer
         if plan.changes_turns:
             self._turn_detection = plan.turn_detection
             if not self._vad_answers:
@@ -188,7 +196,6 @@ class OpenAICodec:
         return Output((frame, *self._requests()), plan.warnings)
 
     def _requests(self) -> tuple[Frame, ...]:
-        self._recognizer = plan.recognizer or self._recognizer
         request = self._turns.next()
         if request is None:
             return ()
@@ -269,13 +276,6 @@ class OpenAICodec:
             case _:
                 assert_never(message)
 
-    def _call(self, message: wire.ArgumentsDone | wire.OutputItemDone) -> Output | None:
-        """The tool call that a frame completes; None if it completes none, or none that is new.
-
-        The item repeats the call, and is the only one to name it in the beta protocol.
-        """
-        call = message.item if isinstance(message, wire.OutputItemDone) else message
-        if isinstance(call, wire.Item) and (
     def _written_down(self, message: wire.UserTextDone) -> Output:
         words = self._speech.user_words_done(message)
         if message.usage is None:
@@ -284,6 +284,13 @@ class OpenAICodec:
         billed = UsageReported(usage=usage_of(message.usage), model=self._recognizer)
         return Output((), (words, billed))
 
+    def _call(self, message: wire.ArgumentsDone | wire.OutputItemDone) -> Output | None:
+        """The tool call that a frame completes; None if it completes none, or none that is new.
+
+        The item repeats the call, and is the only one to name it in the beta protocol.
+        """
+        call = message.item if isinstance(message, wire.OutputItemDone) else message
+        if isinstance(call, wire.Item) and (
             # An item that was cut has no whole arguments, and nobody waits for its output.
             call.type != "function_call" or call.status == "incomplete"
         ):
@@ -350,12 +357,13 @@ class OpenAICodec:
         if self._phase == "running":
             return _event(SessionUpdated())
         self._phase = "running"
+        frames, self._past = self._past, ()
         started = SessionStarted(
             session_id=session.id,
             model=session.model or self._profile.model,
             expires_at=session.expires_at,
         )
-        return Output((), (started, *self._plan.warnings))
+        return Output(frames, (started, *self._plan.warnings))
 
     def _error(self, message: wire.Error, frame: Frame) -> Output:
         """Errors that belong to the rules of turns are settled here; the rest is reported."""

@@ -115,6 +115,7 @@ class OpenAIProvider(Provider):
             supports_temperature=False,
             supports_speed=True,
             supports_semantic_vad=True,
+            fixed_by_speech=frozenset({"voice"}),
             session_limit_s=_SESSION_LIMIT_S,
         )
 
@@ -138,7 +139,7 @@ class OpenAIProvider(Provider):
                 provider=self.name,
                 advice=f"give at most {most}, or None for no limit",
             )
-        return OpenAICodec(config, profile, tools)
+        return OpenAICodec(config, profile, tools, past)
 
     def endpoint(self, config: RealtimeConfig, profile: Profile) -> Endpoint:
         """Where to dial, with the key in a header.

@@ -4,6 +4,7 @@ The protocol refuses a second response while one is active, so requests wait her
 this file is state and rules; frames and events are made by the codec.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -31,7 +32,8 @@ class Batch:
 class Turns:
     """The active response, the requests that wait for its end, and the open tool calls."""
 
-    def __init__(self) -> None:
+    def __init__(self, restored: Iterable[str] = ()) -> None:
+        """`restored`: calls of an earlier connection that still want a result."""
         self.active: str | None = None
         """Id of the response being generated; "" when only the provider knows it."""
         self.requested = False
@@ -42,7 +44,8 @@ class Turns:
         self._in_flight: RequestResponse | None = None
         self._floor: Literal["free", "user", "vad"] = "free"
         self._batches: dict[str, Batch] = {}
-        self._calls: dict[str, Batch | None] = {}
+        before = Batch("", open=set(restored), response_done=True)
+        self._calls: dict[str, Batch | None] = dict.fromkeys(before.open, before)
 
     def request(self, request: RequestResponse) -> None:
         """Ask for a response; several that wait become one, with all their instructions."""

@@ -44,6 +44,7 @@ from realtime_facade.events import (
     Usage,
     UsageReported,
 )
+from realtime_facade.providers.gemini.past import NOTE
 
 PCM = bytes(range(8))
 USAGE = {
@@ -837,9 +838,9 @@ def test_request_goes_out_between_answers(conversation):
     assert conversation.send(RequestResponse()) == [{"clientContent": {"turnComplete": True}}]
 
 
-def test_instructions_for_one_answer_are_the_users_text(conversation):
+def test_instructions_for_one_answer_are_a_note_among_the_users_text(conversation):
     assert conversation.send(RequestResponse(instructions="Say hi")) == [
-        {"realtimeInput": {"text": "Say hi"}}
+        {"realtimeInput": {"text": NOTE + "Say hi"}}
     ]
 
 
@@ -850,7 +851,7 @@ def test_request_during_an_answer_waits_for_its_end(conversation):
 
     events = conversation.content(turnComplete=True)
 
-    assert conversation.frames == [{"realtimeInput": {"text": "Go on"}}]
+    assert conversation.frames == [{"realtimeInput": {"text": NOTE + "Go on"}}]
     assert kinds(events) == ["AudioChunk", "ResponseDone"]
     conversation.content(**speech())
     assert conversation.content(turnComplete=True)[-1] == TurnEnded(response_id="response-2")

@@ -22,6 +22,8 @@ from realtime_facade.config import (
     Transcription,
     VADMode,
 )
+from realtime_facade.conversation import SeedMessage, ToolRound
+from realtime_facade.providers.base import Past
 from realtime_facade.providers.gemini import GeminiProvider, wire
 from realtime_facade.tools.definition import ToolDefinition
 
@@ -88,9 +90,29 @@ def test_setup(model):
 
 def test_setup_that_resumes():
     provider = GeminiProvider(api_key="key")
-    config = provider.resuming(RealtimeConfig(), "h1")
-    codec = provider.codec(config, provider.profile(config), ())
+    config = RealtimeConfig()
+    codec = provider.codec(config, provider.profile(config), (), Past(handle="h1"))
     assert judge(codec.open().frames[0]).setup.session_resumption.handle == "h1"
+
+
+@pytest.mark.parametrize("handle", [None, "h1"])
+@pytest.mark.parametrize("model", [model for model in MODELS if "robotics" not in model])
+def test_past(model, handle):
+    provider, config = GeminiProvider(api_key="key"), RealtimeConfig(model=model)
+    items = (
+        SeedMessage.user("Hi"),
+        SeedMessage(role="system", text="Be brief"),
+        ToolRound(call_id="1", function_name="weather", output="sunny"),
+        ToolRound(call_id="2", function_name="weather"),
+        SeedMessage.assistant("Hello"),
+    )
+    codec = provider.codec(config, provider.profile(config), (), Past(items=items, handle=handle))
+    frames = [*codec.open().frames, *codec.receive(b'{"setupComplete": {}}').frames]
+    frames += codec.send(RequestResponse()).frames
+    frames += codec.send(SendToolResult(call_id="2", function_name="weather", output="rain")).frames
+    assert len(frames) == 4
+    for frame in frames:
+        judge(frame)
 
 
 CALL = b'{"toolCall": {"functionCalls": [{"id": "1", "name": "weather"}]}}'

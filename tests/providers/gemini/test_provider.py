@@ -94,7 +94,9 @@ def test_profile_of_the_default_model():
     assert (profile.input_rate, profile.output_rate) == (16_000, 24_000)
     assert profile.ping_interval_s is None
     assert profile.emits_speech_events
-    assert profile.supports_session_update
+    assert profile.updatable == {"instructions", "tools", "tool_choice"}
+    assert profile.supports_resumption
+    assert not profile.supports_overlap
     absent = ("truncation", "cancel", "speed", "semantic_vad", "text_output")
     assert not any(getattr(profile, f"supports_{name}") for name in absent)
 
@@ -103,7 +105,7 @@ def test_profile_follows_the_family_and_the_turns():
     provider = GeminiProvider()
     older = provider.profile(RealtimeConfig(model="gemini-2.5-flash-native-audio-latest"))
     assert not older.emits_speech_events
-    assert not older.supports_session_update
+    assert not older.updatable
     assert older.session_limit_s == 600
     assert not provider.profile(RealtimeConfig(vad_mode=VADMode.MANUAL)).emits_speech_events
 
@@ -136,17 +138,6 @@ def test_impossible_modality_is_refused_before_dialling():
 def test_options_that_are_not_json_are_refused_before_dialling():
     with pytest.raises(ConfigurationError, match="not JSON"):
         codec(provider_options={"labels": {"a": object()}})
-
-
-def test_resuming_adds_the_handle_and_keeps_the_rest():
-    config = RealtimeConfig(voice="Puck", provider_options={"labels": {"a": "b"}})
-    again = GeminiProvider().resuming(config, "h1")
-    assert again.provider_options == {"labels": {"a": "b"}, "sessionResumption": {"handle": "h1"}}
-    assert again.voice == "Puck"
-    assert config.provider_options == {"labels": {"a": "b"}}
-    assert '"sessionResumption":{"handle":"h1"}' in str(
-        codec(**again.model_dump(exclude_unset=True)).open().frames[0]
-    )
 
 
 def test_other_key_or_address_keeps_the_version():

@@ -18,6 +18,8 @@ from realtime_facade.commands import (
     UpdateSession,
 )
 from realtime_facade.config import RealtimeConfig, SemanticVAD, Transcription, VADMode
+from realtime_facade.conversation import SeedMessage, ToolRound
+from realtime_facade.providers.openai import past
 from realtime_facade.tools.definition import ToolDefinition
 
 pydantic = pytest.importorskip("pydantic")
@@ -94,6 +96,17 @@ def test_session_update_while_running(conversation, settings):
     conversation.send(UpdateSession(config=config, changed=changed, tools=tools))
     [update] = conversation.take()
     assert keys_unknown_to_the_sdk(update) == []
+
+
+def test_what_went_on_before():
+    messages = [SeedMessage(role=role, text="Hi") for role in ("user", "assistant", "system")]
+    calls = [
+        ToolRound(call_id="call_1", function_name="weather", arguments={"a": 1}, output="sunny"),
+        ToolRound(call_id="call_2", function_name="weather"),
+    ]
+    sent = [json.loads(frame) for frame in past.frames([*messages, *calls])]
+    assert len(sent) == 6
+    assert [keys for message in sent if (keys := keys_unknown_to_the_sdk(message))] == []
 
 
 def test_every_command(converse):
