@@ -102,10 +102,7 @@ class ToolCallCompleted(Event, frozen=True):
 
 
 class SupervisorStarted(Event, frozen=True):
-    """A supervisor began to work, or goes on with the answer to its question.
-
-    Followed by exactly one `SupervisorAsked` or `SupervisorFinished`.
-    """
+    """A supervisor was given a task, or goes on with the answer to its question."""
 
     type: Literal["supervisor_started"] = "supervisor_started"
     call_id: str
@@ -124,7 +121,10 @@ class SupervisorAsked(Event, frozen=True):
 
 
 class SupervisorFinished(Event, frozen=True):
-    """A supervisor has done its task, or has given it up."""
+    """A supervisor has done its task, or has given it up. Exactly one for each task.
+
+    A task whose question is still unanswered when the session ends, ends with it in silence.
+    """
 
     type: Literal["supervisor_finished"] = "supervisor_finished"
     call_id: str

@@ -12,6 +12,8 @@ from .events import (
     ResponseDone,
     SpeechStarted,
     SpeechStopped,
+    SupervisorFinished,
+    SupervisorStarted,
     TranscriptDelta,
 )
 
@@ -59,10 +61,10 @@ class AgentListener:
         """Something failed; the conversation goes on if it can."""
 
     async def on_supervisor_started(self) -> None:
-        """A supervisor began to work."""
+        """A supervisor was given a task."""
 
     async def on_supervisor_finished(self) -> None:
-        """A supervisor has finished."""
+        """The supervisor has done its task, or has given it up."""
 
     async def on_user_inactivity_countdown(self, remaining_seconds: int) -> None:
         """Nobody speaks; called with 5, 4, 3, 2, 1 before the session ends."""
@@ -76,6 +78,8 @@ HEARD = (
     ResponseDone,
     SpeechStarted,
     SpeechStopped,
+    SupervisorFinished,
+    SupervisorStarted,
     TranscriptDelta,
 )
 """The events that `calls` turns into callbacks."""
@@ -110,6 +114,10 @@ def calls(listener: AgentListener) -> Callable[[Event], Awaitable[None]]:
                 await listener.on_agent_interrupted()
             case ErrorOccurred():
                 await listener.on_agent_error(event.to_exception())
+            case SupervisorStarted(answer=None):
+                await listener.on_supervisor_started()
+            case SupervisorFinished():
+                await listener.on_supervisor_finished()
             case InactivityCountdown():
                 await listener.on_user_inactivity_countdown(event.remaining_seconds)
 

@@ -9,6 +9,8 @@ from realtime_facade.events import (
     ResponseDone,
     SpeechStarted,
     SpeechStopped,
+    SupervisorFinished,
+    SupervisorStarted,
     TranscriptDelta,
 )
 from realtime_facade.listener import HEARD, AgentListener, calls
@@ -45,6 +47,9 @@ async def test_each_event_is_the_callback_that_it_means():
         ResponseDone(response_id="r"),
         ResponseDone(response_id="only-a-tool-call"),
         Interrupted(),
+        SupervisorStarted(call_id="c", task="book a table"),
+        SupervisorStarted(call_id="d", task="book a table", answer="for two"),
+        SupervisorFinished(call_id="d", result="booked", iterations=3, duration_ms=900),
         InactivityCountdown(remaining_seconds=5),
     ):
         assert isinstance(event, HEARD)
@@ -59,6 +64,8 @@ async def test_each_event_is_the_callback_that_it_means():
         ("on_assistant_transcript", "Noon."),
         ("on_assistant_stopped_responding",),
         ("on_agent_interrupted",),
+        ("on_supervisor_started",),
+        ("on_supervisor_finished",),
         ("on_user_inactivity_countdown", 5),
     ]
 
