@@ -71,8 +71,10 @@ if TYPE_CHECKING:
         UsageReported,
         UsageUpdated,
     )
+    from .features.usage import UsageLimit
     from .listener import AgentListener
     from .llm import ChatMessage, ChatModel, ChatOpenAI, ChatToolCall
+    from .prices import Prices
     from .providers.base import Codec, Endpoint, Output, Profile, Provider
     from .providers.gemini import GeminiProvider
     from .providers.local import LocalProvider
@@ -138,7 +140,9 @@ _HOME = {
         UsageReported
         UsageUpdated
     """,
+    "features.usage": "UsageLimit",
     "listener": "AgentListener",
+    "prices": "Prices",
     "llm": "ChatMessage ChatModel ChatOpenAI ChatToolCall",
     "providers.base": "Codec Endpoint Output Profile Provider",
     "providers.gemini": "GeminiProvider",
@@ -196,6 +200,7 @@ __all__ = [
     "Playback",
     "PlaybackHeld",
     "PlaybackResumed",
+    "Prices",
     "Profile",
     "ProtocolError",
     "Provider",
@@ -235,6 +240,7 @@ __all__ = [
     "Transcription",
     "TurnEnded",
     "Usage",
+    "UsageLimit",
     "UsageLimitReached",
     "UsageReported",
     "UsageUpdated",

@@ -29,7 +29,9 @@ from .events import (
 )
 from .features.history import History
 from .features.tool_calls import ToolCalls
+from .features.usage import UsageLimit, UsageMeter
 from .handlers import adapt, assistant_text, wants
+from .prices import PriceList
 from .providers.base import Frame, Profile, Provider
 from .providers.registry import (
     available_providers,
@@ -86,10 +88,12 @@ class RealtimeVoice:
             assistant is audible, that has not lasted for `config.interruption_verdict_ms`: a
             cough does not reach it.
         echo_cancellation: Take the assistant's voice out of the microphone (extra `aec`).
+        usage_limit: How much a conversation may use before it ends politely.
+        prices: What tokens cost, for `UsageUpdated`: by model, or "published" (extra `prices`).
         features: Makers of further observers, called once per conversation.
 
     Raises:
-        ConfigurationError: If no provider can be chosen.
+        ConfigurationError: If no provider can be chosen, or a cost is limited without prices.
 
     One object may hold several conversations at once; they share handlers and nothing else.
     """
@@ -106,6 +110,8 @@ class RealtimeVoice:
         sink: AudioSink | None = None,
         vad: Callable[[], Vad] | None = None,
         echo_cancellation: bool = False,
+        usage_limit: UsageLimit | None = None,
+        prices: PriceList | None = None,
         features: Sequence[Callable[[], Observer]] = (),
     ) -> None:
         if isinstance(provider, Provider):
@@ -118,6 +124,9 @@ class RealtimeVoice:
         """Used by conversations started afterwards."""
         self._vad = vad
         self._echo_cancellation = echo_cancellation
+        UsageMeter(usage_limit, prices)  # for its errors: they should not show later
+        self._usage_limit = usage_limit
+        self._prices = prices
         self._features = tuple(features)
         self._handlers: list[tuple[tuple[type[Event], ...], Handler]] = []
         self._wire_handlers: list[tuple[str, Handler]] = []
@@ -324,6 +333,7 @@ class RealtimeVoice:
                 timeout_s=config.tool_timeout_s,
                 max_parallel=config.max_parallel_tools,
             ),
+            UsageMeter(self._usage_limit, self._prices),
             *([echo] if echo is not None else []),
             *(make() for make in self._features),
         ]

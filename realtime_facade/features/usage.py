@@ -1,0 +1,128 @@
+"""Counts what a session uses and costs, and ends it politely at a limit."""
+
+import asyncio
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ..errors import ConfigurationError
+from ..events import (
+    ConfigWarning,
+    Event,
+    Interrupted,
+    ResponseDone,
+    ResponseStarted,
+    SessionStarted,
+    TurnEnded,
+    Usage,
+    UsageLimitReached,
+    UsageReported,
+    UsageUpdated,
+)
+from ..prices import PriceList, cost_of
+from ..session.observer import Control, Observer
+from ..session.state import Phase
+
+SHORTEST_LOOK_S = 0.05
+"""A loudspeaker that stands still just before its end is not looked at more often."""
+
+
+class UsageLimit(BaseModel):
+    """How much a session may use; the first limit that is reached counts."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tokens: Annotated[int, Field(gt=0)] | None = None
+    """Of all answers together, with all that they were made from."""
+    cost: Annotated[float, Field(gt=0)] | None = None
+    """In the currency of the prices, which have to be given."""
+
+
+class UsageMeter(Observer):
+    """Emits `UsageUpdated` with every bill.
+
+    At the limit comes `UsageLimitReached`; the turn that is going on is finished and heard, then
+    the session ends with the reason `usage_limit`. Whoever cuts in on the rest ends it at once.
+
+    Raises:
+        ConfigurationError: If a cost is limited and no prices are given.
+        MissingExtra: If published prices are wanted and the extra `prices` is not installed.
+    """
+
+    def __init__(self, limit: UsageLimit | None = None, prices: PriceList | None = None) -> None:
+        self._limit = limit or UsageLimit()
+        self._prices = prices
+        if prices is not None:
+            cost_of(prices, "", Usage())
+        elif self._limit.cost is not None:
+            raise ConfigurationError(
+                "a limit of cost needs prices",
+                advice='pass prices="published", or a table of your own',
+            )
+        self._model = ""
+        self._turn = Usage()
+        self._session = Usage()
+        self._cost: float | None = None
+        self._unpriced: set[str] = set()
+        self._reached = False
+        self._timer: asyncio.Task[None] | None = None
+        """Runs once only the end of playback is waited for."""
+
+    def attach(self, control: Control) -> None:
+        """Remember the session."""
+        self._control = control
+        self._model = control.profile.model
+
+    def on_event(self, event: Event) -> None:
+        """Count bills; after the limit, look for the moment to go."""
+        match event:
+            case SessionStarted(model=str() as model):
+                self._model = model
+            case ResponseDone(usage=Usage() as usage):
+                self._count(usage, self._model)
+            case UsageReported():
+                self._count(event.usage, event.model or self._model)
+            case TurnEnded():
+                self._turn = Usage()
+        if not self._reached:
+            return
+        if self._timer is not None:
+            if isinstance(event, Interrupted | ResponseStarted):
+                self._control.hang_up("usage_limit")
+        elif isinstance(event, TurnEnded) or self._control.phase is Phase.LISTENING:
+            self._leave()
+
+    def _count(self, usage: Usage, model: str) -> None:
+        self._turn += usage
+        self._session += usage
+        self._add_cost(usage, model)
+        self._control.emit(UsageUpdated(turn=self._turn, session=self._session, cost=self._cost))
+        tokens, cost = self._limit.tokens, self._limit.cost
+        if not self._reached and (
+            (tokens is not None and self._session.total >= tokens)
+            or (cost is not None and self._cost is not None and self._cost >= cost)
+        ):
+            self._reached = True
+            self._control.emit(UsageLimitReached(tokens=self._session.total, cost=self._cost))
+
+    def _add_cost(self, usage: Usage, model: str) -> None:
+        if self._prices is None:
+            return
+        cost = cost_of(self._prices, model, usage)
+        if cost is not None:
+            self._cost = (self._cost or 0.0) + cost
+        elif model not in self._unpriced:
+            self._unpriced.add(model)
+            self._control.emit(
+                ConfigWarning(
+                    setting="prices",
+                    message=f"no price is known for {model!r}: its part of the cost is left out",
+                )
+            )
+
+    def _leave(self) -> None:
+        pending_s = self._control.playback.pending_ms / 1000
+        if pending_s:
+            self._timer = self._control.call_later(max(pending_s, SHORTEST_LOOK_S), self._leave)
+        else:
+            self._control.hang_up("usage_limit")
