@@ -3,14 +3,13 @@
 import asyncio
 import contextlib
 import json
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
-from .clock import Clock
-from .faults import AbortFault, CloseFault, MomentFault, StallFault
+from .line import Line
 
 _ROOM = 64
 
@@ -21,16 +20,6 @@ class _Close:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Abort:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class _Stall:
-    seconds: float
-
-
 class Outbox:
     """Keeps order and decouples state changes from a slow client.
 
@@ -38,10 +27,11 @@ class Outbox:
     step. Producers of many messages call `room` between them, which bounds the queue to about 64.
     """
 
-    def __init__(self, connection: ServerConnection, clock: Clock) -> None:
-        self._connection = connection
-        self._clock = clock
-        self._queue: asyncio.Queue[str | bytes | _Close | _Abort | _Stall] = asyncio.Queue()
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._queue: asyncio.Queue[str | bytes | _Close | Callable[[], Awaitable[None]]] = (
+            asyncio.Queue()
+        )
         self._room = asyncio.Event()
         self._room.set()
 
@@ -56,26 +46,14 @@ class Outbox:
         """Close the connection after what was put before; nothing is sent afterwards."""
         self._queue.put_nowait(_Close(code, reason))
 
-    def abort(self) -> None:
-        """Break the connection without a closing handshake, after what was put before."""
-        self._queue.put_nowait(_Abort())
+    def then(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Do something with the line after what was put before."""
+        self._queue.put_nowait(step)
 
-    def stall(self, seconds: float) -> None:
-        """Send nothing for a while, after what was put before."""
-        self._queue.put_nowait(_Stall(seconds))
-
-    def fail(self, fault: MomentFault) -> bool:
-        """Do what a fault says if it is about the connection; False leaves it to the caller."""
-        match fault:
-            case CloseFault():
-                self.close(fault.code, fault.reason)
-            case AbortFault():
-                self.abort()
-            case StallFault():
-                self.stall(fault.seconds)
-            case _:
-                return False
-        return True
+    def mark(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Tell the line how far the session is, if faults wait for that."""
+        if not self._line.plan.over:
+            self.then(step)
 
     async def room(self) -> None:
         """Wait until fewer than 64 messages wait."""
@@ -87,12 +65,10 @@ class Outbox:
             while True:
                 match await self._queue.get():
                     case _Close(code, reason):
-                        return await self._connection.close(code, reason)
-                    case _Abort():
-                        return self._connection.transport.abort()
-                    case _Stall(seconds):
-                        await self._clock.sleep(seconds)
-                    case frame:
-                        await self._connection.send(frame)
+                        return await self._line.close(code, reason)
+                    case str() | bytes() as frame:
+                        await self._line.send(frame)
+                    case step:
+                        await step()
                 if self._queue.qsize() < _ROOM:
                     self._room.set()

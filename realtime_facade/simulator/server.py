@@ -3,20 +3,23 @@
 import asyncio
 import ssl
 import tempfile
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, Self, get_args
 
-from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.http11 import Request, Response
-from websockets.typing import Subprotocol
+from websockets.asyncio.server import ServerConnection
 
 from ..errors import ConfigurationError
+from .chaos import Chaos
 from .clock import Clock, Ids, SystemClock
-from .faults import AnyFault
+from .faults import AnyFault, OutageFault, RefuseFault
+from .line import Dialect, Line
+from .listener import Check, ChooseSubprotocol, Listener, Refusals, Refuse
 from .parts import Parts
+from .record import MOST_RECORDS, ConnectionRecord, Refused
 from .scenario import Scenario
 from .settings import SessionSettings
 
@@ -34,7 +37,7 @@ class Session(Protocol):
         """Speak until the connection ends; leaves no task."""
 
 
-SessionFactory = Callable[[ServerConnection, Parts, SessionSettings], Session]
+SessionFactory = Callable[[Line, Parts, SessionSettings], Session]
 
 
 class Simulator:
@@ -55,6 +58,7 @@ class Simulator:
         clock: Time, for pacing and limits.
         seed: Makes identifiers repeatable.
         faults: In addition to the scenario's.
+        chaos: Makes more of them, at random.
         session_limit_s: Instead of the providers' own limits.
         gemini: What sessions on the Gemini wire share: refused keys, handles to resume with.
         allow_remote: Needed for a host that other computers can reach: there is no protection.
@@ -76,6 +80,7 @@ class Simulator:
         clock: Clock | None = None,
         seed: int | None = None,
         faults: Sequence[AnyFault] = (),
+        chaos: Chaos | None = None,
         session_limit_s: float | None = None,
         allow_remote: bool = False,
         gemini: "GeminiService | None" = None,
@@ -102,12 +107,20 @@ class Simulator:
         self._faults = (*self._scenario.faults, *faults)
         self._session_limit_s = session_limit_s
         self._gemini = gemini
+        self._chaos = chaos
+        self._refusals = Refusals(self._clock)
+        self._listeners: list[Listener] = []
+        self._outages: asyncio.Task[None] | None = None
         self._stack = AsyncExitStack()
         self._urls: dict[str, str] = {}
         self._ca_path: Path | None = None
         self.sessions_started = 0
         """Sessions since the start."""
         self.sessions_open = 0
+        self.connections: deque[ConnectionRecord] = deque(maxlen=MOST_RECORDS)
+        """The sessions' connections, open or over, oldest first; the newest 1000."""
+        self.refused: deque[Refused] = deque(maxlen=MOST_RECORDS)
+        """Handshakes that a fault refused; the newest 1000."""
 
     @property
     def openai_url(self) -> str:
@@ -139,16 +152,19 @@ class Simulator:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._close)
             if "openai" in self._wires:
-                from .openai import OpenAISession, check, choose_subprotocol
+                from .openai import OpenAIDialect, OpenAISession, check, choose_subprotocol, refuse
 
+                dialect = OpenAIDialect(self._ids, self._session_limit_s)
                 await self._listen(
-                    stack,
                     "openai",
                     0,
                     "ws://{}/v1",
                     OpenAISession,
+                    dialect,
                     check,
+                    refuse,
                     choose_subprotocol=choose_subprotocol,
                 )
             if {"gemini", "gemini_tls"} & set(self._wires):
@@ -158,17 +174,52 @@ class Simulator:
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self._stack.aclose()
+
+    async def go_away(self, code: int | None = 1001) -> None:
+        """Stop listening on all ports and end all connections; see `come_back`.
+
+        Args:
+            code: WebSocket close code; None breaks the connections.
+        """
+        await asyncio.gather(*(listener.stop(code) for listener in self._listeners))
+
+    async def come_back(self) -> None:
+        """Listen again, on the same ports.
+
+        Raises:
+            OSError: If another program took one meanwhile.
+        """
+        for listener in self._listeners:
+            await listener.start()
+
+    def _outage(self, fault: OutageFault) -> None:
+        async def happen() -> None:
+            await self.go_away(fault.code)
+            await self._clock.sleep(fault.seconds)
+            await self.come_back()
+
+        # One at a time: during it there is no session that could ask for another.
+        if self._outages is None or self._outages.done():
+            self._outages = asyncio.create_task(happen(), name="simulated-outage")
+
+    async def _close(self) -> None:
+        if self._outages is not None:
+            self._outages.cancel()
+            await asyncio.wait({self._outages})
+        await self.go_away()
+        self._listeners.clear()
         self._urls.clear()
 
     async def _start_gemini(self, stack: AsyncExitStack) -> None:
-        from .gemini import GeminiService, GeminiSession, check
+        from .gemini import GeminiDialect, GeminiService, GeminiSession, check, refuse
 
         session = partial(GeminiSession, service=self._gemini or GeminiService())
+        dialect = GeminiDialect()
         if "gemini" in self._wires:
-            await self._listen(stack, "gemini_plain", 2, "ws://{}", session, check)
+            await self._listen("gemini_plain", 2, "ws://{}", session, dialect, check, refuse)
         if "gemini_tls" in self._wires:
             tls = await self._certificate(stack)
-            await self._listen(stack, "gemini", 1, "https://{}", session, check, tls=tls)
+            await self._listen("gemini", 1, "https://{}", session, dialect, check, refuse, tls=tls)
 
     async def _certificate(self, stack: AsyncExitStack) -> ssl.SSLContext:
         from .certificate import issue
@@ -180,54 +231,65 @@ class Simulator:
 
     async def _listen(
         self,
-        stack: AsyncExitStack,
         name: str,
         offset: int,
         url: str,
         factory: SessionFactory,
-        check: Callable[[ServerConnection, Request], Response | None],
+        dialect: Dialect,
+        check: Check,
+        refuse: Refuse,
         *,
         tls: ssl.SSLContext | None = None,
-        choose_subprotocol: Callable[[ServerConnection, Sequence[Subprotocol]], Subprotocol | None]
-        | None = None,
+        choose_subprotocol: ChooseSubprotocol | None = None,
     ) -> None:
         async def handle(connection: ServerConnection) -> None:
             self.sessions_started += 1
             self.sessions_open += 1
             try:
-                await factory(connection, self._session_parts(), self._settings()).run()
+                settings = self._settings(self.sessions_started)
+                async with Line(connection, settings, dialect, name, self._outage) as line:
+                    self.connections.append(line.record)
+                    await factory(line, self._session_parts(), settings).run()
             finally:
                 self.sessions_open -= 1
 
-        server: Server = await stack.enter_async_context(
-            serve(
-                handle,
-                self._host,
-                self._port + offset if self._port else 0,
-                ssl=tls,
-                process_request=check,
-                select_subprotocol=choose_subprotocol,
-                # Audio messages do not shrink, and the real ones are not compressed either.
-                compression=None,
-                max_size=16 * 2**20,
-                close_timeout=2,
-            )
+        def refusal() -> RefuseFault | None:
+            number = self.sessions_started + 1
+            fault = self._refusals.next(number, self._faults_of(number))
+            if fault is not None:
+                self.refused.append(Refused(name, self._clock.time(), fault.status))
+            return fault
+
+        listener = Listener(
+            self._host,
+            self._port + offset if self._port else 0,
+            handle,
+            check,
+            choose_subprotocol=choose_subprotocol,
+            refusal=refusal,
+            refuse=refuse,
+            tls=tls,
         )
-        port = next(iter(server.sockets)).getsockname()[1]
+        await listener.start()
+        self._listeners.append(listener)
         host = f"[{self._host}]" if ":" in self._host else self._host
-        self._urls[name] = url.format(f"{host}:{port}")
+        self._urls[name] = url.format(f"{host}:{listener.port}")
 
     def _session_parts(self) -> Parts:
         return self._parts or self._scenario.parts()
 
-    def _settings(self) -> SessionSettings:
+    def _faults_of(self, session: int) -> tuple[AnyFault, ...]:
+        by_chance = () if self._chaos is None else self._chaos.faults(session)
+        return (*self._faults, *by_chance)
+
+    def _settings(self, number: int) -> SessionSettings:
         return SessionSettings(
             clock=self._clock,
             ids=self._ids,
             speed=self._speed,
             chunk_ms=self._chunk_ms,
-            faults=self._faults,
-            number=self.sessions_started,
+            faults=self._faults_of(number),
+            number=number,
             session_limit_s=self._session_limit_s,
         )
 

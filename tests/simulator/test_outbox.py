@@ -10,20 +10,26 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from realtime_facade.simulator.clock import SystemClock
-from realtime_facade.simulator.faults import AbortFault, CloseFault, ErrorFault, StallFault
+from realtime_facade.simulator.clock import Ids
+from realtime_facade.simulator.faults import AnyFault, CloseFault
+from realtime_facade.simulator.line import Line
+from realtime_facade.simulator.openai import OpenAIDialect
 from realtime_facade.simulator.outbox import Outbox
+from realtime_facade.simulator.settings import SessionSettings
 
-Serve = Callable[[Outbox], Awaitable[None]]
+Serve = Callable[[Outbox, Line], Awaitable[None]]
 
 
 @asynccontextmanager
-async def served(work: Serve) -> AsyncIterator[ClientConnection]:
+async def served(work: Serve, *faults: AnyFault) -> AsyncIterator[ClientConnection]:
+    settings = SessionSettings(faults=faults)
+
     async def handle(connection: ServerConnection) -> None:
-        outbox = Outbox(connection, SystemClock())
-        writer = asyncio.create_task(outbox.run())
-        await work(outbox)
-        await writer
+        async with Line(connection, settings, OpenAIDialect(Ids())) as line:
+            outbox = Outbox(line)
+            writer = asyncio.create_task(outbox.run())
+            await work(outbox, line)
+            await writer
 
     async with serve(handle, "127.0.0.1", 0, compression=None, close_timeout=1) as server:
         port = next(iter(server.sockets)).getsockname()[1]
@@ -32,7 +38,7 @@ async def served(work: Serve) -> AsyncIterator[ClientConnection]:
 
 
 async def test_order_kinds_of_frames_and_close():
-    async def work(outbox: Outbox) -> None:
+    async def work(outbox: Outbox, line: Line) -> None:
         outbox.put({"n": 1})
         outbox.put({"n": 2}, binary=True)
         outbox.close(4001, "enough")
@@ -48,36 +54,29 @@ async def test_order_kinds_of_frames_and_close():
     assert (client.close_code, client.close_reason) == (4001, "enough")
 
 
-async def test_faults_of_the_connection():
-    handled = []
+@pytest.mark.parametrize("faults", [(), (CloseFault(after_chunks=2, code=1013),)])
+async def test_a_mark_comes_after_what_was_put_before(faults: tuple[AnyFault, ...]):
+    async def work(outbox: Outbox, line: Line) -> None:
+        outbox.mark(lambda: line.begin("answering"))
+        for number in range(4):
+            outbox.put({"n": number})
+            outbox.mark(line.answered)
+        outbox.close(1000)
 
-    async def work(outbox: Outbox) -> None:
-        handled.append(outbox.fail(ErrorFault()))
-        handled.append(outbox.fail(StallFault(seconds=0.05)))
-        outbox.put({"n": 1})
-        handled.append(outbox.fail(CloseFault(code=1013)))
+    async with served(work, *faults) as client:
+        frames = []
+        with pytest.raises(ConnectionClosed):
+            while True:
+                frames.append(json.loads(await client.recv())["n"])
 
-    async with served(work) as client:
-        await client.recv()
-        await client.wait_closed()
-
-    assert handled == [False, True, True]
-    assert client.close_code == 1013
-
-
-async def test_abort_is_no_goodbye():
-    async def work(outbox: Outbox) -> None:
-        assert outbox.fail(AbortFault())
-
-    async with served(work) as client:
-        await client.wait_closed()
-    assert client.close_code == 1006
+    assert frames == ([0, 1] if faults else [0, 1, 2, 3])
+    assert client.close_code == (1013 if faults else 1000)
 
 
 async def test_a_producer_waits_behind_a_client_that_does_not_read():
     produced = 0
 
-    async def work(outbox: Outbox) -> None:
+    async def work(outbox: Outbox, line: Line) -> None:
         nonlocal produced
         for number in range(2_000):
             await outbox.room()

@@ -129,13 +129,13 @@ def test_a_missing_file_is_the_callers_fault(tmp_path: Path):
             "turns 1, steps 1, args",
             "possible are call, arguments, wait",
         ),
-        ('[[faults]]\nkind = "bang"', "faults 1:", "one of close, abort, error"),
+        ('[[faults]]\nkind = "bang"', "faults 1:", "one of close, abort, half_open"),
         ("[[faults]]\nturn = 1", "faults 1:", "'kind' must be"),
         ('[[faults]]\nkind = "close"\ncode = 5', "faults 1, code", "1000"),
         (
             '[[faults]]\nkind = "abort"\ncode = 5',
             "faults 1, code",
-            "possible are turn, after_chunks, session, kind",
+            "possible are session, phase, turn, after_chunks, frame, kind, reset",
         ),
     ],
 )

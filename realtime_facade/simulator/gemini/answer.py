@@ -8,11 +8,10 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from ..faults import AbortFault, CloseFault, FaultPlan, StallFault
+from ..line import Line
 from ..parts import Call, Message, Mind, Say, ToolOutput, Voice
 from ..settings import SessionSettings
 from ..speaking import SpokenChunk, generate
-from .fields import Refusal
 from .memory import Conversation, Spent, audio_tokens, text_tokens, usage
 from .setup import Setup
 
@@ -44,33 +43,12 @@ class Model:
     mind: Mind
     voice: Voice
     settings: SessionSettings
-    faults: FaultPlan
+    line: Line
     send: Callable[[dict[str, Any]], Awaitable[None]]
     offer_handle: Callable[[], Awaitable[None]]
     """Send a handle for the conversation as it is now."""
-    abort: Callable[[], None]
-    """Break the connection."""
     batches: dict[str, Batch] = field(default_factory=dict)
     """Open calls by id."""
-
-    async def meet_faults(self, turn: int, chunks: int) -> None:
-        """Let happen what is to go wrong at this moment.
-
-        This protocol has no error event, so an error is what the service makes of one: 1011.
-
-        Raises:
-            Refusal: If the connection is to be closed.
-        """
-        for fault in self.faults.due(turn, chunks):
-            match fault:
-                case StallFault():
-                    await self.settings.clock.sleep(fault.seconds)
-                case AbortFault():
-                    self.abort()
-                case CloseFault():
-                    raise Refusal(fault.code, fault.reason)
-                case _:
-                    raise Refusal(1011, fault.message)
 
 
 class Answer:
@@ -100,11 +78,7 @@ class Answer:
         self._asked = Conversation()
 
     async def run(self) -> None:
-        """Speak, call tools, wait for the blocking ones, speak on, and end the turn.
-
-        Raises:
-            Refusal: If the connection has to be closed.
-        """
+        """Speak, call tools, wait for the blocking ones, speak on, and end the turn."""
         model = self._model
         await self._begin()
         while True:
@@ -147,7 +121,7 @@ class Answer:
             await self._model.send({"serverContent": {"turnComplete": True}})
         else:
             await self._complete({})
-        for _ in range(self._model.faults.late_deltas(self.turn) if self._last_audio else 0):
+        for _ in range(self._model.line.plan.late_deltas(self.turn) if self._last_audio else 0):
             await self._send_audio(self._last_audio, "")
 
     def is_over(self) -> bool:
@@ -155,7 +129,7 @@ class Answer:
         return self.complete and self._clock.monotonic() >= self.played_at
 
     async def _begin(self) -> None:
-        await self._model.meet_faults(self.turn, 0)
+        await self._model.line.begin("answering")
         match self._family.handles:
             case "when asked" if self._model.setup.asks_handles:
                 await self._model.send({"sessionResumptionUpdate": {}})
@@ -175,6 +149,8 @@ class Answer:
         await self._complete(status if self._family.calls_after_turn else {})
         if calls:
             await self._ask(calls, blocking=False)
+        elif not self._model.batches:
+            await self._model.line.begin("idle")
         if self._family.handles == "when asked" and self._model.setup.asks_handles:
             await self._model.offer_handle()
 
@@ -217,7 +193,7 @@ class Answer:
                 self._chunks += 1
                 if self._family.bundles and self._chunks % _FILLER_EVERY == 0:
                     await self._model.send({})
-                await self._model.meet_faults(self.turn, self._chunks)
+                await self._model.line.answered()
         if self._half_sample:
             await self._send_audio(self._half_sample, "")
             self._half_sample = b""
@@ -251,7 +227,7 @@ class Answer:
         await self._model.send({"serverContent": {"modelTurn": turn, **beside}})
 
     def _cut_oddly(self, pcm: bytes) -> bytes:
-        if not self._model.faults.odd_chunks(self.turn):
+        if not self._model.line.plan.odd_chunks(self.turn):
             return pcm
         pcm = self._half_sample + pcm
         end = len(pcm) - (len(pcm) % 2 == 0 and len(pcm) > 1)
@@ -274,11 +250,13 @@ class Answer:
             for call_id, call in named.items()
         ]
         await self._model.send({"toolCall": {"functionCalls": function_calls}})
+        await self._model.line.begin("tool")
         return batch
 
     async def _await_outputs(self, batch: Batch) -> None:
         await batch.answered.wait()
         self._batch = None
+        self._model.line.plan.go_on("answering")
         for output in batch.outputs:
             self._model.conversation.add(output)
         if self._family.handles != "when asked":

@@ -3,7 +3,7 @@
 import json
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from ..clock import Clock
 from ..parts import Entry, Message
@@ -100,6 +100,17 @@ class _Kept:
     lease: Lease
 
 
+def not_resumed(why: Literal["unknown", "expired", "busy"]) -> Refusal:
+    """The refusal of a handle; "busy" is one whose connection is still open."""
+    match why:
+        case "unknown":
+            return invalid("Invalid session handle")
+        case "expired":
+            return Refusal(1008, "BidiGenerateContent session not found")
+        case "busy":
+            return Refusal(1011, "Internal error occurred.")
+
+
 class Handles:
     """Session resumption handles and what they stand for: at most the newest 1000."""
 
@@ -120,12 +131,12 @@ class Handles:
         """
         kept = self._kept.get(handle)
         if kept is None:
-            raise invalid("Invalid session handle")
+            raise not_resumed("unknown")
         ended_at = kept.lease.ended_at
         if ended_at is None:
-            raise Refusal(1011, "Internal error occurred.")
+            raise not_resumed("busy")
         if clock.monotonic() - ended_at > _HANDLE_LIFETIME_S:
-            raise Refusal(1008, "BidiGenerateContent session not found")
+            raise not_resumed("expired")
         kept.lease = lease
         return kept.model, kept.conversation.copy()
 

@@ -13,18 +13,17 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from ...errors import AudioFormatError
-from ..faults import FaultPlan
+from ..line import Line
 from ..parts import Entry, Message, Parts, ToolOutput
 from ..settings import SessionSettings
 from .answer import Answer, Batch, Model
 from .door import GeminiService, address, authenticate
 from .fields import Fields, Refusal, decode, duration, invalid, parse, render
 from .hearing import Began, Ear, Ended
-from .memory import Conversation, Lease, response_text
+from .memory import Conversation, Lease, not_resumed, response_text
 from .setup import read_setup, read_text, read_tools
 
 _log = logging.getLogger(__name__)
@@ -42,19 +41,13 @@ _REALTIME = (
 _CONNECTION_LIMIT_S = 600.0
 _WARNING_S = 60.0
 _INTERNAL_ERROR = "Internal error occurred."
-_EXPIRED = (
-    "Connection aborted because the client failed to close the connection after receiving a "
-    "GoAway signal once the session duration expired"
-)
-_UNSENDABLE = frozenset({1004, 1005, 1006, 1015})
-"""Close codes that RFC 6455 §7.4.1 keeps off the wire."""
 
 
 class GeminiSession:
     """One connection: the setup, the user's activities, and the answers to them.
 
     Args:
-        connection: Accepted; nothing was read from it.
+        line: To the client; nothing was read from it.
         parts: Ears, mind and voice.
         settings: Time, pace, faults.
         service: What is shared with other sessions; None: nothing.
@@ -62,16 +55,15 @@ class GeminiSession:
 
     def __init__(
         self,
-        connection: ServerConnection,
+        line: Line,
         parts: Parts,
         settings: SessionSettings,
         service: GeminiService | None = None,
     ) -> None:
-        self._connection = connection
+        self._line = line
         self._parts = parts
         self._settings = settings
         self._service = service or GeminiService()
-        self._faults = FaultPlan(settings.faults, settings.number)
         self._lease = Lease()
         self._stack = AsyncExitStack()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -90,25 +82,27 @@ class GeminiSession:
         self._spawn(self._converse)
         try:
             # Not the end of `_converse`: a part that hangs must not keep the session alive.
-            await self._connection.wait_closed()
+            await self._line.wait_closed()
         finally:
             await self._release()
 
     async def _converse(self) -> None:
         await self._set_up()
-        async for frame in self._connection:
+        async for frame in self._line:
             await self._receive(parse(frame))
 
     async def _set_up(self) -> None:
-        request = self._connection.request
+        request = self._line.request
         dialled = address(request) if request else None
         if request is None or dialled is None:
             raise RuntimeError("the handshake was not checked with `check`")
-        message = parse(await self._connection.recv())
+        message = parse(await self._line.recv())
         authenticate(request, self._service)
         setup = read_setup(message, dialled.version)
         conversation, resumed_model = Conversation(), setup.model
         if setup.handle:
+            if refused := self._line.resumption():
+                raise not_resumed(refused.why)
             resumed_model, conversation = self._service.handles.resume(
                 setup.handle, self._lease, self._settings.clock
             )
@@ -121,15 +115,14 @@ class GeminiSession:
             mind=self._parts.mind(),
             voice=self._parts.voice(setup.voice),
             settings=self._settings,
-            faults=self._faults,
+            line=self._line,
             send=self._send,
             offer_handle=self._offer_handle,
-            abort=self._connection.transport.abort,
         )
         await self._send({"setupComplete": {}})
         if resumed_model != setup.model:
             raise Refusal(1011, _INTERNAL_ERROR)
-        await self._model.meet_faults(0, 0)
+        await self._line.configured()
         self._spawn(self._keep_limit)
         if setup.family.handles == "at once":
             await self._offer_handle()
@@ -195,6 +188,8 @@ class GeminiSession:
 
     async def _user_begins(self, *, heard: bool) -> None:
         self._user_active = True
+        if heard:
+            await self._line.begin("speaking")
         if self._model.setup.interrupts:
             await self._interrupt(heard=heard)
 
@@ -337,9 +332,7 @@ class GeminiSession:
         limit = self._settings.session_limit_s or _CONNECTION_LIMIT_S
         warning = min(_WARNING_S, limit / 2)
         await self._settings.clock.sleep(limit - warning)
-        await self._send({"goAway": {"timeLeft": duration(warning * 1000)}})
-        await self._settings.clock.sleep(warning)
-        raise Refusal(1008, _EXPIRED)
+        await self._line.expire(warning)
 
     async def _offer_handle(self) -> None:
         seed = self._settings.ids.make("")
@@ -349,9 +342,7 @@ class GeminiSession:
         await self._send({"sessionResumptionUpdate": {"newHandle": handle, "resumable": True}})
 
     async def _send(self, message: dict[str, Any]) -> None:
-        names = [*message, *message.get("serverContent", ())]
-        if not any(self._faults.drops(name, self._turn) for name in names):
-            await self._connection.send(render(message))
+        await self._line.send(render(message))
 
     def _spawn(self, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
         task = asyncio.create_task(self._guard(work), name="simulated-gemini")
@@ -366,16 +357,10 @@ class GeminiSession:
         except ConnectionClosed:
             pass
         except Refusal as reason:
-            await self._close(reason)
+            await self._line.close(reason.code, reason.reason)
         except Exception:  # noqa: BLE001 - a bug here must look like one of the service
             _log.exception("a simulated Gemini session failed")
-            await self._close(Refusal(1011, _INTERNAL_ERROR))
-
-    async def _close(self, reason: Refusal) -> None:
-        if reason.code in _UNSENDABLE:
-            self._connection.transport.abort()
-        else:
-            await self._connection.close(reason.code, reason.reason)
+            await self._line.close(1011, _INTERNAL_ERROR)
 
     async def _release(self) -> None:
         self._lease.ended_at = self._settings.clock.monotonic()

@@ -9,6 +9,7 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from ..refusal import refusal
+from .dialect import error_body
 
 PATHS = ("/v1/realtime", "/openai/v1/realtime", "/openai/realtime")
 """OpenAI's own, Azure's, and Azure's older one."""
@@ -21,7 +22,7 @@ def check(connection: ServerConnection, request: Request) -> Response | None:
     if path.rstrip("/") not in PATHS:
         return refusal(
             HTTPStatus.NOT_FOUND,
-            _error(f"Invalid URL (GET {path})", "invalid_request_error", None),
+            error_body(f"Invalid URL (GET {path})", "invalid_request_error", None),
         )
     authorization = request.headers.get("Authorization", "")
     offered = request.headers.get("Sec-WebSocket-Protocol", "")
@@ -36,7 +37,7 @@ def check(connection: ServerConnection, request: Request) -> Response | None:
         return None
     message = "Missing bearer or basic authentication in header"
     return refusal(
-        HTTPStatus.UNAUTHORIZED, _error(message, "invalid_request_error", "invalid_api_key")
+        HTTPStatus.UNAUTHORIZED, error_body(message, "invalid_request_error", "invalid_api_key")
     )
 
 
@@ -45,7 +46,3 @@ def choose_subprotocol(
 ) -> Subprotocol | None:
     """`realtime` where it is offered: browsers hang up when nothing they offered is chosen."""
     return next((name for name in offered if name == "realtime"), None)
-
-
-def _error(message: str, kind: str, code: str | None) -> dict[str, object]:
-    return {"error": {"message": message, "type": kind, "param": None, "code": code}}

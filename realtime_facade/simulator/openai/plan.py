@@ -10,7 +10,6 @@ from typing import Any, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from ...tools.definition import ToolDefinition
-from ..faults import MomentFault
 from .config import Configuration, Format, ResponseOptions
 from .items import Conversation, Item, text_tokens, tokens_of
 from .wire import AnyItem, explain
@@ -111,18 +110,6 @@ def rate_limit(used: int) -> dict[str, Any]:
         "limit": _TOKEN_LIMIT,
         "remaining": _TOKEN_LIMIT - used,
         "reset_seconds": round(used / _TOKEN_LIMIT * 60, 3),
-    }
-
-
-def fault_error(fault: MomentFault) -> dict[str, Any]:
-    """The `error` part of an error event that was asked for."""
-    fields = fault.model_dump()
-    return {
-        "type": "server_error",
-        "code": fields.get("code"),
-        "message": fields.get("message"),
-        "param": None,
-        "event_id": None,
     }
 
 

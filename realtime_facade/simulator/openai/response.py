@@ -5,16 +5,18 @@ import logging
 import random
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
-from ..faults import FaultPlan
+from ..faults import Phase
+from ..line import Line
 from ..outbox import Outbox
 from ..parts import Call, Mind, Say, Step, Voice
 from ..settings import SessionSettings
 from ..speaking import SpokenChunk, closing, generate, tokens
 from .ears import rate_of, to_wire
 from .items import Conversation, Item, entries, text_tokens
-from .plan import Plan, argument_pieces, fault_error, rate_limit, status_details, usage
+from .plan import Plan, argument_pieces, rate_limit, status_details, usage
 
 _log = logging.getLogger(__name__)
 
@@ -46,8 +48,8 @@ class Response:
         voice: Callable[[str | None], Voice],
         conversation: Conversation,
         outbox: Outbox,
+        line: Line,
         settings: SessionSettings,
-        faults: FaultPlan,
         emit: Callable[..., None],
         azure: bool,
         model: str,
@@ -64,13 +66,12 @@ class Response:
         self._voice = voice
         self._conversation = conversation
         self._outbox = outbox
+        self._line = line
         self._settings = settings
-        self._faults = faults
         self._emit = emit
         self._azure = azure
         self._model = model
         self._outputs: list[_Output] = []
-        self._chunks = 0
         self._whitespace = random.Random(turn)
 
     @property
@@ -81,6 +82,7 @@ class Response:
     def start(self) -> None:
         """Announce it."""
         self.active = True
+        self._outbox.mark(partial(self._line.begin, "answering"))
         self._emit("response.created", response=self._view("in_progress", None))
 
     async def run(self) -> None:
@@ -98,7 +100,6 @@ class Response:
             # real one, and whoever wrote the part finds the reason in the log.
             _log.exception("a part of the simulator failed while it made an answer")
             return self.finish("failed", None)
-        self._fail_on_purpose()
         return self.finish("completed", None)
 
     def cancel(self, reason: Literal["turn_detected", "client_cancelled"]) -> None:
@@ -107,7 +108,7 @@ class Response:
             return
         self.finish("cancelled", reason)
         if self.spoken:
-            for _ in range(self._faults.late_deltas(self._turn)):
+            for _ in range(self._line.plan.late_deltas(self._turn)):
                 self._audio_delta(self._outputs[-1], bytes(480))
 
     def finish(self, status: Status, reason: str | None) -> None:
@@ -119,6 +120,9 @@ class Response:
         if not self._azure:
             used = self._usage()["total_tokens"]
             self._emit("rate_limits.updated", rate_limits=[rate_limit(used)])
+        if reason != "turn_detected":  # else the user is speaking
+            phase: Phase = "tool" if self.call_ids else "idle"
+            self._outbox.mark(partial(self._line.begin, phase))
 
     # -- generation ---------------------------------------------------------------------------
 
@@ -138,6 +142,7 @@ class Response:
                 return False
             part["text"] += token
             self._delta(output, "response.output_text.delta", token, content_index=0)
+            self._outbox.mark(self._line.answered)
             if self._settings.speed > 0:
                 pause = len(token) / _CHARS_PER_SECOND / self._settings.speed
                 await self._settings.clock.sleep(pause)
@@ -161,7 +166,7 @@ class Response:
 
     async def _say(self, output: _Output, speech: AsyncIterator[SpokenChunk], rate: int) -> bool:
         part = output.item.data["content"][0]
-        odd = b"" if self._faults.odd_chunks(self._turn) else None
+        odd = b"" if self._line.plan.odd_chunks(self._turn) else None
         async for chunk in speech:
             if not await self._go_on():
                 return False
@@ -180,6 +185,7 @@ class Response:
                 data, odd = data[:cut], data[cut:]
             if data:
                 self._audio_delta(output, data)
+            self._outbox.mark(self._line.answered)
         if odd:
             self._audio_delta(output, odd)
         output.complete = True
@@ -202,21 +208,15 @@ class Response:
                 return False
             output.item.data["arguments"] += piece
             self._delta(output, "response.function_call_arguments.delta", piece)
+            self._outbox.mark(self._line.answered)
         output.complete = True
         return True
 
     async def _go_on(self) -> bool:
-        """Before each delta: let others run, fail where that is planned, count tokens."""
+        """Before each delta: let others run, count tokens."""
         await self._outbox.room()
-        self._fail_on_purpose()
-        self._chunks += 1
         limit = self.plan.max_tokens
         return limit == "inf" or sum(self._output_tokens()) < limit
-
-    def _fail_on_purpose(self) -> None:
-        for fault in self._faults.due(self._turn, self._chunks):
-            if not self._outbox.fail(fault):
-                self._emit("error", error=fault_error(fault))
 
     # -- events -------------------------------------------------------------------------------
 

@@ -4,14 +4,14 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Coroutine, Iterator
+from functools import partial
 from typing import Any, assert_never
 from urllib.parse import parse_qs, urlsplit
 
-from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
-from ..faults import FaultPlan
 from ..hearing import SpeechStart, Transcriber
+from ..line import Line
 from ..outbox import Outbox
 from ..parts import Parts
 from ..settings import SessionSettings
@@ -22,9 +22,10 @@ from .config import (
     ResponseOptions,
     parse_options,
 )
+from .dialect import SESSION_LIMIT_S
 from .ears import Ears, rate_of, to_wire
 from .items import Conversation, Item, user_audio
-from .plan import Plan, context, fault_error
+from .plan import Plan, context
 from .response import Response
 from .transcription import transcription_events
 from .wire import (
@@ -47,7 +48,6 @@ from .wire import (
 )
 
 _log = logging.getLogger(__name__)
-_LIMIT_S = 3600.0
 _BREATH = 48_000
 """Bytes of audio, 1 s or more, that are heard in one go."""
 _BETA_REASON = "invalid_request_error.beta_api_shape_disabled"
@@ -57,21 +57,18 @@ _NOBODY_SPOKE = "No user speech was detected. Ask whether the user is still ther
 class OpenAISession:
     """Speaks the GA protocol over one connection. `run` returns when the connection is over."""
 
-    def __init__(
-        self, connection: ServerConnection, parts: Parts, settings: SessionSettings
-    ) -> None:
-        self._connection = connection
+    def __init__(self, line: Line, parts: Parts, settings: SessionSettings) -> None:
+        self._line = line
         self._parts = parts
         self._settings = settings
         self._ids = settings.ids
-        self._outbox = Outbox(connection, settings.clock)
-        self._faults = FaultPlan(settings.faults, settings.number)
+        self._outbox = Outbox(line)
         self._conversation = Conversation(settings.ids)
-        url = urlsplit(connection.request.path if connection.request else "")
+        url = urlsplit(line.request.path if line.request else "")
         query = parse_qs(url.query)
         model = next(iter(query.get("model") or query.get("deployment") or []), DEFAULT_MODEL)
         self._azure = url.path.startswith("/openai/")
-        self._limit_s = settings.session_limit_s or _LIMIT_S
+        self._limit_s = settings.session_limit_s or SESSION_LIMIT_S
         expires_at = int(settings.clock.time() + self._limit_s)
         self._configuration = Configuration(self._ids.make("sess_"), model, expires_at)
         self._mind = parts.mind()
@@ -87,9 +84,9 @@ class OpenAISession:
 
     async def run(self) -> None:
         """Serve the connection until it ends; leaves no task."""
-        headers = self._connection.request.headers if self._connection.request else {}
+        headers = self._line.request.headers if self._line.request else {}
         if headers.get("OpenAI-Beta"):
-            return await self._connection.close(4000, _BETA_REASON)
+            return await self._line.close(4000, _BETA_REASON)
         self._ears = self._new_ears(0)
         self._emit("session.created", session=self._configuration.echo)
         reader = self._start(self._read())
@@ -108,7 +105,7 @@ class OpenAISession:
 
     async def _read(self) -> None:
         with contextlib.suppress(ConnectionClosed):
-            async for frame in self._connection:
+            async for frame in self._line:
                 with self._answering_errors(None):
                     message = decode(frame)
                     event_id = message.get("event_id")
@@ -168,9 +165,7 @@ class OpenAISession:
             self._start(self._retire(self._ears.replace(recognizer)))
         self._ears.configure(sound.turn_detection)
         self._emit("session.updated", session=self._configuration.echo)
-        for fault in self._faults.due(0, 0):
-            if not self._outbox.fail(fault):
-                self._emit("error", error=fault_error(fault))
+        self._outbox.mark(self._line.configured)
 
     def _retire(self, old: Ears | Transcriber) -> Coroutine[Any, Any, None]:
         """Let something end after the words that it owes, at the latest with the session."""
@@ -225,6 +220,7 @@ class OpenAISession:
             audio_start_ms=at_ms,
             item_id=self._open_item_id,
         )
+        self._outbox.mark(partial(self._line.begin, "speaking"))
         turns = self._configuration.session.audio.input.turn_detection
         active = self._active()
         if active and turns and turns.interrupt_response:
@@ -324,8 +320,8 @@ class OpenAISession:
             voice=self._parts.voice,
             conversation=self._conversation,
             outbox=self._outbox,
+            line=self._line,
             settings=self._settings,
-            faults=self._faults,
             emit=self._emit,
             azure=self._azure,
             model=self._configuration.session.model,
@@ -386,8 +382,6 @@ class OpenAISession:
             self._outbox.put(error_message(self._ids, error, event_id))
 
     def _emit(self, kind: str, **fields: Any) -> None:
-        if self._faults.drops(kind, self._turn):
-            return
         self._outbox.put({"type": kind, "event_id": self._ids.make("event_"), **fields})
 
     def _new_ears(self, start_ms: int) -> Ears:
@@ -402,12 +396,7 @@ class OpenAISession:
 
     async def _expire(self) -> None:
         await self._settings.clock.sleep(self._limit_s)
-        minutes = round(self._limit_s / 60)
-        error = WireError(
-            "session_expired", f"Your session hit the maximum duration of {minutes} minutes."
-        )
-        self._outbox.put(error_message(self._ids, error, None))
-        self._outbox.close(1001)
+        self._outbox.then(partial(self._line.expire, 0))
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

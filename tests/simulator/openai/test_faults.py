@@ -12,7 +12,6 @@ from realtime_facade.simulator.faults import (
     CloseFault,
     DropFault,
     ErrorFault,
-    FaultPlan,
     LateDeltasFault,
     OddChunksFault,
     StallFault,
@@ -116,17 +115,3 @@ async def test_late_deltas_of_a_cancelled_answer(dial: Any):
 
     stale = [m for m in late if m["type"] == "response.output_audio.delta"]
     assert {m["response_id"] for m in stale} == {done["id"]}
-
-
-def test_a_fault_can_be_meant_for_one_session():
-    faults = [CloseFault(session=2), ErrorFault()]
-    assert [f.kind for f in FaultPlan(faults, 1).due(1, 0)] == ["error"]
-    assert [f.kind for f in FaultPlan(faults, 2).due(1, 0)] == ["close", "error"]
-
-
-def test_a_fault_happens_once():
-    plan = FaultPlan([CloseFault(after_chunks=2)], 1)
-    assert not plan.due(1, 1)
-    assert not plan.due(2, 5)
-    assert len(plan.due(1, 5)) == 1
-    assert not plan.due(1, 6)
