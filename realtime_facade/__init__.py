@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from .features.usage import UsageLimit
     from .listener import AgentListener
     from .llm import ChatMessage, ChatModel, ChatOpenAI, ChatToolCall
+    from .names import AssistantVoice, RealtimeModel, TranscriptionModel
     from .prices import Prices
     from .providers.base import Codec, Endpoint, Output, Profile, Provider
     from .providers.gemini import GeminiProvider
@@ -142,6 +143,7 @@ _HOME = {
     """,
     "features.usage": "UsageLimit",
     "listener": "AgentListener",
+    "names": "AssistantVoice RealtimeModel TranscriptionModel",
     "prices": "Prices",
     "llm": "ChatMessage ChatModel ChatOpenAI ChatToolCall",
     "providers.base": "Codec Endpoint Output Profile Provider",
@@ -161,6 +163,7 @@ __all__ = [
     "AgentListener",
     "AgentResult",
     "AnyEvent",
+    "AssistantVoice",
     "AudioChunk",
     "AudioDropped",
     "AudioFormatError",
@@ -209,6 +212,7 @@ __all__ = [
     "RealtimeConfig",
     "RealtimeConnectionError",
     "RealtimeError",
+    "RealtimeModel",
     "RealtimeVoice",
     "ResponseDone",
     "ResponseStarted",
@@ -238,6 +242,7 @@ __all__ = [
     "ToolRound",
     "TranscriptDelta",
     "Transcription",
+    "TranscriptionModel",
     "TurnEnded",
     "Usage",
     "UsageLimit",
