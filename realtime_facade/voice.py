@@ -11,6 +11,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pydantic_core import from_json
@@ -32,7 +33,7 @@ from .features.tool_calls import ToolCalls
 from .features.usage import UsageLimit, UsageMeter
 from .handlers import adapt, assistant_text, wants
 from .prices import PriceList
-from .providers.base import Frame, Profile, Provider
+from .providers.base import NO_PAST, Frame, Profile, Provider
 from .providers.registry import (
     available_providers,
     choose_provider,
@@ -40,15 +41,18 @@ from .providers.registry import (
     provider_class,
     register,
 )
+from .redaction import secrets_in
 from .session.engine import Engine
 from .session.event_bus import EventBus, Handler, Subscription
 from .session.gate import SpeechGate
 from .session.observer import Observer
 from .session.session import EventStream, Session
 from .tools.function import ToolSet
+from .transport.base import Transport
 from .transport.websocket import dial
 
 if TYPE_CHECKING:
+    from .features.cassette import CassetteRecorder
     from .features.echo import EchoControl
 
 H = TypeVar("H", bound=Callable[..., Any])
@@ -90,6 +94,9 @@ class RealtimeVoice:
         echo_cancellation: Take the assistant's voice out of the microphone (extra `aec`).
         usage_limit: How much a conversation may use before it ends politely.
         prices: What tokens cost, for `UsageUpdated`: by model, or "published" (extra `prices`).
+        record_to: A cassette (`.jsonl`) for every frame of the next conversation, without keys;
+            later ones are numbered: `talk.jsonl`, `talk-2.jsonl`.
+        record_audio: False records silence instead of what was said.
         features: Makers of further observers, called once per conversation.
 
     Raises:
@@ -112,6 +119,8 @@ class RealtimeVoice:
         echo_cancellation: bool = False,
         usage_limit: UsageLimit | None = None,
         prices: PriceList | None = None,
+        record_to: str | Path | None = None,
+        record_audio: bool = True,
         features: Sequence[Callable[[], Observer]] = (),
     ) -> None:
         if isinstance(provider, Provider):
@@ -127,6 +136,9 @@ class RealtimeVoice:
         UsageMeter(usage_limit, prices)  # for its errors: they should not show later
         self._usage_limit = usage_limit
         self._prices = prices
+        self._record_to = Path(record_to) if record_to is not None else None
+        self._record_audio = record_audio
+        self._recorded = 0
         self._features = tuple(features)
         self._handlers: list[tuple[tuple[type[Event], ...], Handler]] = []
         self._wire_handlers: list[tuple[str, Handler]] = []
@@ -324,6 +336,7 @@ class RealtimeVoice:
         codec = provider.codec(config, profile, tools.definitions)
         gate = self._speech_gate(profile)
         echo = self._echo_control(gate) if self._echo_cancellation else None
+        recorder = self._recorder()
         history = History()
         observers = [
             history,
@@ -335,20 +348,33 @@ class RealtimeVoice:
             ),
             UsageMeter(self._usage_limit, self._prices),
             *([echo] if echo is not None else []),
+            *([recorder] if recorder is not None else []),
             *(make() for make in self._features),
         ]
         async with AsyncExitStack() as stack:
             try:
                 async with asyncio.timeout(config.setup_timeout_s):
                     endpoint = await stack.enter_async_context(provider.serving(config, profile))
-                    transport = await dial(
+                    transport: Transport = await dial(
                         endpoint,
                         provider=provider.name,
                         timeout_s=config.setup_timeout_s,
                         ping_interval_s=profile.ping_interval_s,
                         ping_timeout_s=profile.ping_timeout_s,
                         explain_refusal=provider.explain_refusal,
+                        secrets=secrets_in(config.provider_options),
                     )
+                    if recorder is not None:
+                        transport, codec = recorder.connection(
+                            transport,
+                            codec,
+                            provider=provider,
+                            config=config,
+                            model=profile.model,
+                            tools=tools.definitions,
+                            past=NO_PAST,
+                            secrets=endpoint.secrets,
+                        )
                     resources = stack.pop_all()
 
                     async def release() -> None:
@@ -384,6 +410,17 @@ class RealtimeVoice:
             stack.pop_all()
         self._engines.add(engine)
         return Session(engine, started=started, history=history.conversation)
+
+    def _recorder(self) -> "CassetteRecorder | None":
+        path = self._record_to
+        if path is None:
+            return None
+        from .features.cassette import CassetteRecorder
+
+        self._recorded += 1
+        if self._recorded > 1:
+            path = path.with_stem(f"{path.stem}-{self._recorded}")
+        return CassetteRecorder(path, audio=self._record_audio)
 
     def _speech_gate(self, profile: Profile) -> SpeechGate | None:
         if self._vad is None:

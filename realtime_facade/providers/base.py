@@ -167,6 +167,11 @@ class Provider(ABC):
         self._api_key = api_key
         self.base_url = base_url
 
+    @property
+    def protocol(self) -> str:
+        """The name of the built-in provider whose protocol it speaks; its own, if none."""
+        return self.name
+
     @classmethod
     def is_configured(cls) -> bool:
         """Whether the environment holds a key for it."""

@@ -50,6 +50,11 @@ class LocalProvider(Provider):
         kind = GeminiProvider if wire == "gemini" else OpenAIProvider
         self._spoken = kind(api_key=LOCAL_KEY, base_url="ws://127.0.0.1/v1")
 
+    @property
+    def protocol(self) -> str:
+        """That of the provider whose protocol is spoken."""
+        return self.wire
+
     def with_key(self, api_key: str | None, base_url: str | None) -> "LocalProvider":
         """The same: there is no key and no address to choose."""
         return self

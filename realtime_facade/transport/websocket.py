@@ -164,7 +164,10 @@ async def dial(
 
 
 async def _open(
-    endpoint: Endpoint, timeout_s: float, ping_interval_s: float | None, ping_timeout_s: float | None
+    endpoint: Endpoint,
+    timeout_s: float,
+    ping_interval_s: float | None,
+    ping_timeout_s: float | None,
 ) -> ClientConnection:
     return await _connect(
         endpoint.url,

@@ -55,6 +55,11 @@ class GeminiProvider(Provider):
         super().__init__(api_key=api_key, base_url=base_url)
         self.api_version = api_version
 
+    @property
+    def protocol(self) -> str:
+        """Gemini's, also where a subclass leads elsewhere."""
+        return "gemini"
+
     def profile(self, config: RealtimeConfig) -> Profile:
         """What the configured model can do; a retired name warns and gives its successor's."""
         model = current_model(config.model)

@@ -85,6 +85,11 @@ class OpenAIProvider(Provider):
     voices = VOICES
 
     @property
+    def protocol(self) -> str:
+        """OpenAI's, also where a subclass leads elsewhere."""
+        return "openai"
+
+    @property
     def url(self) -> str:
         """The base URL in force."""
         return self.base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL
