@@ -122,6 +122,21 @@ def simulate(
 
 
 @app.command()
+def replay(
+    cassette: Annotated[Path, typer.Argument(help="A file that `record_to=` has written.")],
+    speed: Annotated[
+        float, typer.Option(help="So many times as fast as it was; 0 is at once.")
+    ] = 0.0,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object per event.")] = False,
+) -> None:
+    """Show what happened in a recorded session, event by event."""
+    with _reported():
+        from .replay import replay as show
+
+        show(cassette, as_json=json, speed=speed, write=_write)
+
+
+@app.command()
 def providers(
     json: Annotated[bool, typer.Option("--json", help="One JSON object per provider.")] = False,
 ) -> None:

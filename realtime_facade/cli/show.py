@@ -19,6 +19,7 @@ from ..events import (
     ToolCallRequest,
     TranscriptDelta,
 )
+from ..redaction import redact_fields
 
 LATENCIES = {
     "speech_end_to_transcript": "user's last sound to their words",
@@ -52,10 +53,7 @@ class JsonShow:
 
     def event(self, event: Event) -> None:
         """Write it."""
-        fields = event.model_dump(mode="json", exclude={"data"} if _is_audio(event) else None)
-        if isinstance(event, AudioChunk):
-            fields["data_bytes"] = len(event.data)
-        self._write(json.dumps(fields))
+        self._write(json.dumps(fields_of(event)))
 
     def summary(self, summary: dict[str, Any]) -> None:
         """Write it."""
@@ -122,5 +120,9 @@ class TextShow:
         self._console.print(markup, end=end, highlight=False, soft_wrap=True)
 
 
-def _is_audio(event: Event) -> bool:
-    return isinstance(event, AudioChunk)
+def fields_of(event: Event) -> dict[str, Any]:
+    """An event as JSON, without audio, of which the length is told, and without secrets."""
+    if isinstance(event, AudioChunk):
+        return {**event.model_dump(mode="json", exclude={"data"}), "data_bytes": len(event.data)}
+    fields: dict[str, Any] = redact_fields(event.model_dump(mode="json"))
+    return fields

@@ -186,10 +186,11 @@ class _Track:
         at, audio = recorder._now(), recorder._disk.audio
 
         def line(redactor: Redactor) -> BaseModel:
+            data = frame.encode("utf-8", "surrogatepass") if isinstance(frame, str) else frame
             try:
-                text = frame if isinstance(frame, str) else frame.decode()
+                text = data.decode()
             except UnicodeDecodeError:
-                encoded = base64.b64encode(redactor.frame(bytes(frame))).decode()
+                encoded = base64.b64encode(redactor.frame(data)).decode()
                 return kind(at=at, connection=number, base64=encoded)
             return kind(at=at, connection=number, text=_clean(text, redactor, audio=audio))
 
