@@ -96,6 +96,10 @@ def simulate(
     scenario: Annotated[
         Path | None, typer.Option(help="A TOML file that says what to answer.")
     ] = None,
+    chaos: Annotated[
+        int | None,
+        typer.Option(metavar="SEED", help="Let things go wrong by chance, as this number has it."),
+    ] = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print the addresses as one JSON line.")
     ] = False,
@@ -113,6 +117,7 @@ def simulate(
                 port=port,
                 speed=speed,
                 scenario=scenario,
+                chaos=chaos,
                 as_json=json,
                 allow_remote=allow_remote,
                 write=_write,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import MissingExtra
+from ..simulator.chaos import Chaos
 from ..simulator.parts import Parts
 from ..simulator.scenario import Scenario
 from ..simulator.server import Simulator
@@ -20,6 +21,7 @@ async def serve(
     port: int,
     speed: float,
     scenario: Path | None,
+    chaos: int | None,
     as_json: bool,
     allow_remote: bool,
     write: Write,
@@ -32,6 +34,7 @@ async def serve(
         port: 0 for free ports, else the first of three.
         speed: Answers come this many times faster than real time; 0 is unpaced.
         scenario: A TOML file; None to understand speech and answer by itself.
+        chaos: Seed for faults by chance; None for none.
         as_json: Whether the addresses are written as one JSON line.
         allow_remote: Needed for a host that is not loopback.
         write: Takes what a program may read, line by line.
@@ -50,6 +53,7 @@ async def serve(
         host=host,
         port=port,
         speed=speed,
+        chaos=None if chaos is None else Chaos(chaos),
         wires=("openai", "gemini", "gemini_tls"),
         allow_remote=allow_remote,
     ) as simulator:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iter
 from typing import Any, Protocol, Self, cast
 
 from websockets.asyncio.server import ServerConnection
-from websockets.exceptions import ConnectionClosed, ConnectionClosedOK
+from websockets.exceptions import ConcurrencyError, ConnectionClosed, ConnectionClosedOK
 from websockets.http11 import Request
 from websockets.protocol import State
 
@@ -93,7 +93,8 @@ class Line:
         self._dialect = dialect
         self._outage = outage
         self._quiet_until = 0.0
-        self._dead = False
+        self._deaf = False
+        self._dumb = False
         self._latency: LatencyFault | None = None
         self._late: asyncio.Queue[tuple[float, Frame]] = asyncio.Queue()
         self._behind: list[tuple[int, Frame]] = []
@@ -106,7 +107,8 @@ class Line:
         return self._connection.request
 
     async def __aenter__(self) -> Self:
-        await self._let_happen(self.plan.begin("setup"))
+        with contextlib.suppress(ConnectionClosed):
+            await self._let_happen(self.plan.begin("setup"))
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -144,6 +146,7 @@ class Line:
         last, close = self._dialect.expiry(notice)
         if last is not None:
             await self.send(last)
+        self._dumb = True  # Those were the last words.
         await self.close(close.code, close.reason)
 
     # -- what a connection does ---------------------------------------------------------------
@@ -170,7 +173,7 @@ class Line:
         """
         while True:
             frame = await self._connection.recv()
-            if self._dead:  # It never arrived.
+            if self._deaf:  # It never arrived.
                 continue
             self.record.frames_in += 1
             if not self.plan.over:
@@ -203,7 +206,8 @@ class Line:
                     self._connection.protocol.send_close()
         else:
             reason = reason.encode()[:_LONGEST_REASON].decode(errors="ignore")
-            await self._connection.close(code, reason)
+            # The client's goodbye may wait behind much that nobody reads any more.
+            await asyncio.gather(self._connection.close(code, reason), self._read_on())
 
     def abort(self, *, reset: bool = False) -> None:
         """Break the connection."""
@@ -228,7 +232,7 @@ class Line:
             case AbortFault():
                 self.abort(reset=fault.reset)
             case HalfOpenFault():
-                self._dead = True
+                self._deaf = self._dumb = True
                 # The library answers pings and closes by itself, past everything above.
                 mute = _Mute(self._connection.transport)
                 self._connection.transport = cast(asyncio.Transport, mute)
@@ -277,7 +281,7 @@ class Line:
     async def _send(self, frame: Frame) -> None:
         while (quiet := self._quiet_until - self._clock.monotonic()) > 0:
             await self._clock.sleep(quiet)
-        if self._dead:
+        if self._dumb:
             return
         if self._latency is not None:
             if self._connection.state is not State.OPEN:
@@ -288,6 +292,11 @@ class Line:
         else:
             await self._connection.send(frame)
         self.record.frames_out += 1
+
+    async def _read_on(self) -> None:
+        with contextlib.suppress(ConnectionClosed, ConcurrencyError):  # or somebody does read
+            while True:
+                await self._connection.recv()
 
     async def _deliver(self) -> None:
         """Send what is late, in order."""
