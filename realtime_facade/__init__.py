@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from .llm import ChatMessage, ChatModel, ChatOpenAI, ChatToolCall
     from .names import AssistantVoice, RealtimeModel, TranscriptionModel
     from .prices import Prices
+    from .providers.azure import AzureOpenAIProvider
     from .providers.base import Codec, Endpoint, Output, Profile, Provider
     from .providers.gemini import GeminiProvider
     from .providers.local import LocalProvider
@@ -146,6 +147,7 @@ _HOME = {
     "names": "AssistantVoice RealtimeModel TranscriptionModel",
     "prices": "Prices",
     "llm": "ChatMessage ChatModel ChatOpenAI ChatToolCall",
+    "providers.azure": "AzureOpenAIProvider",
     "providers.base": "Codec Endpoint Output Profile Provider",
     "providers.gemini": "GeminiProvider",
     "providers.local": "LocalProvider",
@@ -170,6 +172,7 @@ __all__ = [
     "AudioInputDevice",
     "AudioOutputDevice",
     "AudioSink",
+    "AzureOpenAIProvider",
     "ChatMessage",
     "ChatModel",
     "ChatOpenAI",

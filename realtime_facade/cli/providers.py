@@ -40,7 +40,7 @@ def _row(name: str, provider: type[Provider]) -> dict[str, Any]:
         "configured": provider.is_configured(),
         "env_keys": list(provider.env_keys),
         "default_model": default,
-        "models": [default, *(model for model in provider.list_models() if model != default)],
+        "models": list(dict.fromkeys(filter(None, [default, *provider.list_models()]))),
         "voices": provider.list_voices(),
     }
 

@@ -103,6 +103,9 @@ class Profile:
     voices: tuple[str, ...] = ()
     """Known voices; empty when any name may be right."""
     default_voice: str | None = None
+    default_recognizer: str | None = None
+    """The model that writes the user's words down unless the configuration names one; None where
+    there is no choice of them, or no default."""
     input_rate: int = 24_000
     """Hz of the audio that goes to the provider."""
     output_rate: int = 24_000

@@ -17,6 +17,7 @@ PROVIDER_VARIABLE = "REALTIME_VOICE_PROVIDER"
 _BUILT_IN = {
     "openai": "realtime_facade.providers.openai:OpenAIProvider",
     "gemini": "realtime_facade.providers.gemini:GeminiProvider",
+    "azure": "realtime_facade.providers.azure:AzureOpenAIProvider",
     "local": "realtime_facade.providers.local:LocalProvider",
 }
 _registered: dict[str, type[Provider]] = {}

@@ -16,7 +16,7 @@ def test_programs_get_one_object_per_provider(monkeypatch: pytest.MonkeyPatch):
     assert rows["gemini"]["configured"]
     assert not rows["openai"]["configured"]
     for row in rows.values():
-        assert row["models"][0] == row["default_model"]
+        assert row["models"][:1] == ([row["default_model"]] if row["default_model"] else [])
         assert len(set(row["models"])) == len(row["models"])
 
 

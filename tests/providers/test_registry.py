@@ -15,7 +15,8 @@ def elsewhere(monkeypatch):
 
 
 def test_built_in_providers_come_first(elsewhere):
-    assert RealtimeVoice.available_providers() == ["openai", "gemini", "local", "elsewhere"]
+    built_in = ["openai", "gemini", "azure", "local"]
+    assert RealtimeVoice.available_providers() == [*built_in, "elsewhere"]
 
 
 @pytest.mark.parametrize(
@@ -55,7 +56,7 @@ def test_the_variable_overrules_keys_and_an_argument_overrules_the_variable(monk
 def test_an_unknown_name_lists_the_known_ones(monkeypatch):
     with pytest.raises(ConfigurationError, match="unknown provider 'azzure'") as caught:
         RealtimeVoice("azzure")
-    assert "openai, gemini, local" in str(caught.value)
+    assert "openai, gemini, azure, local" in str(caught.value)
     monkeypatch.setenv("REALTIME_VOICE_PROVIDER", "azzure")
     with pytest.raises(ConfigurationError, match="unknown provider 'azzure'"):
         RealtimeVoice()

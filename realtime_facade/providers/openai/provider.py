@@ -12,7 +12,7 @@ from ...tools.definition import ToolDefinition
 from ..base import NO_PAST, Codec, Endpoint, Past, Profile, Provider
 from . import faults
 from .codec import OpenAICodec
-from .session_config import is_custom_voice
+from .session_config import TRANSCRIPTION_MODEL, is_custom_voice
 
 OPENAI_URL = "https://api.openai.com/v1"
 
@@ -81,7 +81,7 @@ class OpenAIProvider(Provider):
     name = "openai"
     env_keys: ClassVar[tuple[str, ...]] = ("OPENAI_API_KEY",)
     default_model = MODELS[0]
-    models = MODELS
+    models: ClassVar[tuple[str, ...]] = MODELS
     voices = VOICES
 
     @property
@@ -116,6 +116,7 @@ class OpenAIProvider(Provider):
             voices=() if compatible else self.voices,
             default_voice=None if compatible else _DEFAULT_VOICES.get(model),
             supports_truncation=True,
+            default_recognizer=TRANSCRIPTION_MODEL,
             supports_cancel=True,
             supports_temperature=False,
             supports_speed=True,
@@ -161,18 +162,24 @@ class OpenAIProvider(Provider):
         url = urlunsplit((_SCHEMES[parts.scheme], parts.netloc, path, query, ""))
         headers = self._authorization()
         for header, variable in (
+        return Endpoint(url, self._headers())
+
+    def _headers(self) -> dict[str, str]:
             ("OpenAI-Organization", "OPENAI_ORG_ID"),
             ("OpenAI-Project", "OPENAI_PROJECT_ID"),
         ):
             if value := os.environ.get(variable):
                 headers[header] = value
-        return Endpoint(url, headers)
+        return headers
 
     def _authorization(self) -> dict[str, str]:
         if self.is_compatible_server and not (self._api_key or self.is_configured()):
             return {}
         # A key read from a file often ends in a newline, which no header can carry.
         key = self.api_key.strip()
+        return {"Authorization": f"Bearer {self._header_key()}"}
+
+    def _header_key(self) -> str:
         if not key.isascii() or not key.isprintable() or " " in key:
             raise ConfigurationError(
                 f"the key for provider {self.name!r} holds characters that no key has",
@@ -180,7 +187,7 @@ class OpenAIProvider(Provider):
                 cause="authentication",
                 advice="copy the key again, without quotes, spaces or line breaks",
             )
-        return {"Authorization": f"Bearer {key}"}
+        return key
 
     def explain_close(self, code: int | None, reason: str) -> RealtimeConnectionError:
         """What a closed connection means. Code None: network failure."""

@@ -102,7 +102,7 @@ def plan(config: RealtimeConfig, profile: Profile, tools: Sequence[ToolDefinitio
     audio_input: dict[str, Any] = {
         "format": dict(PCM_24K),
         "turn_detection": _turn_detection(config),
-        "transcription": _transcription(config),
+        "transcription": _transcription(config, profile),
     }
     audio_output: dict[str, Any] = {"format": dict(PCM_24K)}
     if config.voice is not None:
@@ -191,11 +191,13 @@ def _turn_detection(config: RealtimeConfig) -> dict[str, Any] | None:
     }
 
 
-def _transcription(config: RealtimeConfig) -> dict[str, Any] | None:
+def _transcription(config: RealtimeConfig, profile: Profile) -> dict[str, Any] | None:
     if config.transcription is None:
         return None
     settings: dict[str, Any] = config.transcription.model_dump(exclude_none=True)
-    settings.setdefault("model", TRANSCRIPTION_MODEL)
+    settings.setdefault("model", profile.default_recognizer)
+    if settings["model"] is None:
+        return None
     if settings["model"] == TRANSCRIPTION_MODEL:
         settings.pop("prompt", None)
     return settings
@@ -260,6 +262,14 @@ def _warnings(config: RealtimeConfig, session: Mapping[str, Any]) -> tuple[Confi
             )
         )
     written = session["audio"]["input"]["transcription"]
+    if config.transcription is not None and written is None:
+        found.append(
+            ConfigWarning(
+                setting="transcription",
+                message="the user's words are not written down: here the model for it has to be "
+                "named, as transcription=Transcription(model=...)",
+            )
+        )
     prompt = config.transcription and config.transcription.prompt
     if prompt and written and "prompt" not in written:
         found.append(
