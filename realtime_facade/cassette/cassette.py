@@ -102,6 +102,11 @@ class Cassette:
         return first
 
     @property
+    def config(self) -> RealtimeConfig:
+        """What the first connection was configured with."""
+        return config_of(self.opened)
+
+    @property
     def connections(self) -> int:
         """How many connections the session had."""
         return sum(isinstance(line, Opened) for _, line in self.lines)
