@@ -10,6 +10,7 @@ from ..events import (
     ConfigWarning,
     Event,
     Interrupted,
+    ProviderSwitched,
     ResponseDone,
     ResponseStarted,
     SessionStarted,
@@ -71,13 +72,15 @@ class UsageMeter(Observer):
     def attach(self, control: Control) -> None:
         """Remember the session."""
         self._control = control
-        self._model = control.profile.model
 
     def on_event(self, event: Event) -> None:
         """Count bills; after the limit, look for the moment to go."""
         match event:
-            case SessionStarted(model=str() as model):
-                self._model = model
+            case SessionStarted():
+                # What the provider calls it; a deployment's own name has no price.
+                self._model = event.model or self._control.profile.model
+            case ProviderSwitched():
+                self._model = self._control.profile.model
             case ResponseDone(usage=Usage() as usage):
                 self._count(usage, self._model)
             case UsageReported():

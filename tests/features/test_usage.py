@@ -12,6 +12,7 @@ from realtime_facade.events import (
     ErrorOccurred,
     Event,
     Interrupted,
+    ProviderSwitched,
     ResponseDone,
     ResponseStarted,
     SessionStarted,
@@ -122,6 +123,14 @@ def test_everything_costs_what_its_own_model_costs():
     session.happen(UsageReported(usage=used(5)))
     assert [bill.cost for bill in session.of(UsageUpdated)] == [3, 5, 10]
     assert session.of(UsageUpdated)[-1].session.audio_s == 2
+
+
+def test_another_provider_has_other_prices():
+    session = Session(prices={**PRICES, "asked-for": Prices(input_text=7_000_000)})
+    session.answer(3)
+    session.happen(ProviderSwitched(from_provider="o", to_provider="p", reason="asked"))
+    session.answer(3)
+    assert [bill.cost for bill in session.of(UsageUpdated)] == [3, 24]
 
 
 def test_what_has_no_price_is_said_once_and_left_out():
