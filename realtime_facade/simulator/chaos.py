@@ -81,7 +81,7 @@ def _moment(dice: random.Random) -> dict[str, object]:
     phase = dice.choices(list(_PHASES), list(_PHASES.values()))[0]
     return {
         "phase": phase,
-        "turn": 1 if phase in ("setup", "tool") else dice.randint(1, 3),
+        "turn": 1 if phase in ("setup", "tool") else dice.choice((1, 1, 1, 2, 2, 3)),
         "after_chunks": dice.randint(0, _LONGEST_CHUNKS[phase]),
     }
 
