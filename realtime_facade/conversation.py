@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from .errors import ConfigurationError
 from .events import Speaker
@@ -68,7 +68,12 @@ class ConversationSeed(_Data):
     @classmethod
     def from_history(cls, history: "ConversationHistory") -> Self:
         """A conversation that was held before, as it was heard."""
-        return cls(messages=tuple(map(_closed, history.as_past())))
+        return cls(messages=history.as_past())
+
+    @field_validator("messages")
+    @classmethod
+    def _nothing_runs(cls, items: tuple[SeedItem, ...]) -> tuple[SeedItem, ...]:
+        return tuple(map(_closed, items))
 
 
 @dataclass(slots=True)
@@ -304,7 +309,7 @@ def _is_running(item: SeedMessage | ToolRound) -> bool:
 
 
 def _closed(item: SeedMessage | ToolRound) -> SeedMessage | ToolRound:
-    """An item of a conversation that is over: nothing of it still runs."""
+    """An item of a conversation that is over: nobody will answer its calls any more."""
     if isinstance(item, ToolRound) and item.output is None:
         return item.model_copy(update={"output": _NEVER_ANSWERED, "is_error": True})
     return item

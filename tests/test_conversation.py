@@ -126,6 +126,7 @@ def test_the_past_since_a_position_has_what_changed_and_calls_that_run():
 def test_nothing_of_a_former_conversation_still_runs():
     history = ConversationHistory()
     history.call(CALL)
+    assert ConversationSeed.from_history(history) == ConversationSeed(messages=[CALL])
     (call,) = ConversationSeed.from_history(history).messages
     assert call.is_error
     assert "never answered" in call.output

@@ -200,8 +200,14 @@ class OpenAICodec:
         if request is None:
             return ()
         message: dict[str, Any] = {"type": "response.create", "event_id": self._request_id}
+        response: dict[str, Any] = {}
         if request.instructions is not None:
-            message["response"] = {"instructions": request.instructions}
+            response["instructions"] = request.instructions
+        if request.interim:
+            # Else the model could call the same tool again, and so on for ever.
+            response["tool_choice"] = "none"
+        if response:
+            message["response"] = response
         return (wire.write(message),)
 
     @property
@@ -241,8 +247,8 @@ class OpenAICodec:
             case wire.UserTextDone():
                 return self._written_down(message)
             case wire.UserTextFailed():
-                self._speech.user_words_failed(message.item_id)
-                return _event(self._failure(message.error))
+                ended = self._speech.user_words_failed(message.item_id)
+                return Output((), (self._failure(message.error), ended))
             case wire.SpeechStarted():
                 if self._vad_answers:
                     self._turns.speech_started()

@@ -83,6 +83,7 @@ class OpenAIProvider(Provider):
     default_model = MODELS[0]
     models: ClassVar[tuple[str, ...]] = MODELS
     voices = VOICES
+    low_voices = frozenset({"ash", "ballad", "cedar", "echo", "verse"})
 
     @property
     def protocol(self) -> str:
@@ -115,12 +116,13 @@ class OpenAIProvider(Provider):
             model=model,
             voices=() if compatible else self.voices,
             default_voice=None if compatible else _DEFAULT_VOICES.get(model),
-            supports_truncation=True,
             default_recognizer=TRANSCRIPTION_MODEL,
+            supports_truncation=True,
             supports_cancel=True,
             supports_temperature=False,
             supports_speed=True,
             supports_semantic_vad=True,
+            supports_answers_during_tools=True,
             fixed_by_speech=frozenset({"voice"}),
             session_limit_s=_SESSION_LIMIT_S,
         )
@@ -160,11 +162,11 @@ class OpenAIProvider(Provider):
         extra = [pair for pair in parse_qsl(parts.query, True) if pair[0] != "model"]
         query = urlencode([*extra, ("model", profile.model)])
         url = urlunsplit((_SCHEMES[parts.scheme], parts.netloc, path, query, ""))
-        headers = self._authorization()
-        for header, variable in (
         return Endpoint(url, self._headers())
 
     def _headers(self) -> dict[str, str]:
+        headers = self._authorization()
+        for header, variable in (
             ("OpenAI-Organization", "OPENAI_ORG_ID"),
             ("OpenAI-Project", "OPENAI_PROJECT_ID"),
         ):
@@ -175,11 +177,11 @@ class OpenAIProvider(Provider):
     def _authorization(self) -> dict[str, str]:
         if self.is_compatible_server and not (self._api_key or self.is_configured()):
             return {}
-        # A key read from a file often ends in a newline, which no header can carry.
-        key = self.api_key.strip()
         return {"Authorization": f"Bearer {self._header_key()}"}
 
     def _header_key(self) -> str:
+        # A key read from a file often ends in a newline, which no header can carry.
+        key = self.api_key.strip()
         if not key.isascii() or not key.isprintable() or " " in key:
             raise ConfigurationError(
                 f"the key for provider {self.name!r} holds characters that no key has",

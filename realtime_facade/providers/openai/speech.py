@@ -76,9 +76,10 @@ class Speech:
         so_far = self._user.pop(message.item_id, "")
         return _final(message.item_id, so_far, message.transcript.strip(), speaker="user")
 
-    def user_words_failed(self, item_id: str) -> None:
-        """Forget an item that cannot be written down."""
-        self._user.pop(item_id, None)
+    def user_words_failed(self, item_id: str) -> TranscriptDelta:
+        """The end of an item that cannot be written down: no more than came so far."""
+        so_far = self._user.pop(item_id, "")
+        return _final(item_id, so_far, so_far, speaker="user")
 
     def end_of(self, response_id: str) -> list[Event]:
         """End what a response left open; its own end events may be missing when it was cut."""

@@ -48,10 +48,19 @@ class Turns:
         self._calls: dict[str, Batch | None] = dict.fromkeys(before.open, before)
 
     def request(self, request: RequestResponse) -> None:
-        """Ask for a response; several that wait become one, with all their instructions."""
-        earlier = self._waiting.instructions if self._waiting else None
+        """Ask for a response; several that wait become one, with all their instructions.
+
+        What only fills the time while tools run gives way to everything else.
+        """
+        waiting = self._waiting
+        if waiting is not None and waiting.interim != request.interim:
+            self._waiting = request if waiting.interim else waiting
+            return
+        earlier = waiting.instructions if waiting else None
         asked = [text for text in (earlier, request.instructions) if text is not None]
-        self._waiting = RequestResponse(instructions="\n\n".join(asked) if asked else None)
+        self._waiting = RequestResponse(
+            instructions="\n\n".join(asked) if asked else None, interim=request.interim
+        )
 
     def next(self) -> RequestResponse | None:
         """The request that may be sent now; it counts as sent."""
@@ -68,6 +77,10 @@ class Turns:
     def quiet(self) -> bool:
         """Whether no response is active, requested or waiting to be requested."""
         return self.active is None and not self.requested and self._waiting is None
+
+    @property
+    def _calls_open(self) -> bool:
+        return any(batch is not None for batch in self._calls.values())
 
     def speech_started(self) -> None:
         """The user took the floor, and the provider's VAD will ask for the answer."""
@@ -100,16 +113,19 @@ class Turns:
             self._waiting = None
 
     def done(self, response_id: str, *, cancelled: bool = False) -> bool:
-        """A response ended. True if no tool call of it is open.
+        """A response ended. True if no tool call of it is open, or of those it was to fill the
+        time of.
 
         A cancel overrides the wish to go on of results that came before it.
         """
+        interim = False
         if self.active in (response_id, ""):
+            interim = self._in_flight is not None and self._in_flight.interim
             self.active = None
             self._in_flight = None
         batch = self._batches.get(response_id)
         if batch is None:
-            return True
+            return not (interim and self._calls_open)
         batch.response_done = True
         batch.respond = batch.respond and not cancelled
         return self._settle(batch)
@@ -170,6 +186,8 @@ class Turns:
         if not batch.closed:
             return False
         self._batches.pop(batch.response_id, None)
+        if self._waiting is not None and self._waiting.interim and not self._calls_open:
+            self._waiting = None
         if batch.respond:
             self.request(RequestResponse())
         return True

@@ -168,9 +168,10 @@ def test_silence_written_down_is_an_empty_text(conversation):
 
 def test_speech_that_cannot_be_written_down_is_an_error_of_its_own(conversation):
     user(conversation, "He")
-    [error] = conversation.receive(
+    [error, ended] = conversation.receive(
         USER + "failed", item_id="u", error={"type": "server_error", "message": "ASR is down."}
     )
+    assert (ended.text, ended.full_text, ended.is_final, ended.speaker) == ("", "He", True, "user")
     assert isinstance(error, ErrorOccurred)
     assert (error.fatal, error.cause, error.message) == (False, "provider", "ASR is down.")
     assert texts(user(conversation, whole="Hello")) == "Hello", "nothing of it is remembered"
