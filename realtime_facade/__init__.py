@@ -17,7 +17,13 @@ if TYPE_CHECKING:
         Transcription,
         VADMode,
     )
-    from .conversation import ConversationHistory, ConversationTurn, SeedMessage, ToolRound
+    from .conversation import (
+        ConversationHistory,
+        ConversationSeed,
+        ConversationTurn,
+        SeedMessage,
+        ToolRound,
+    )
     from .devices.base import AudioInputDevice, AudioOutputDevice
     from .errors import (
         AudioFormatError,
@@ -64,6 +70,7 @@ if TYPE_CHECKING:
         ToolCallCompleted,
         ToolCallRequest,
         ToolCallsCancelled,
+        ToolProgress,
         TranscriptDelta,
         TurnEnded,
         Usage,
@@ -71,6 +78,7 @@ if TYPE_CHECKING:
         UsageReported,
         UsageUpdated,
     )
+    from .features.supervisor import Supervisor
     from .features.usage import UsageLimit
     from .listener import AgentListener
     from .llm import ChatMessage, ChatModel, ChatOpenAI, ChatToolCall
@@ -85,7 +93,11 @@ if TYPE_CHECKING:
     from .session.event_bus import EventBus
     from .session.session import EventStream, Session
     from .session.state import Phase
+    from .tools.builtin import builtin_tools
+    from .tools.context import ToolContext
     from .tools.definition import ToolDefinition
+    from .tools.inject import Inject
+    from .tools.registry import Tools
     from .voice import GeminiRealtimeProvider, OpenAIRealtimeProvider, RealtimeVoice
 
 __version__ = "0.1.0"
@@ -94,7 +106,7 @@ _HOME = {
     "agent": "AgentResult RealtimeAgent",
     "audio.playback": "AudioSink Playback",
     "config": "RealtimeConfig SemanticEagerness SemanticVAD ServerVAD Transcription VADMode",
-    "conversation": "ConversationHistory ConversationTurn SeedMessage ToolRound",
+    "conversation": "ConversationHistory ConversationSeed ConversationTurn SeedMessage ToolRound",
     "devices.base": "AudioInputDevice AudioOutputDevice",
     "errors": (
         "AudioFormatError ConfigurationError MissingExtra ProtocolError "
@@ -135,6 +147,7 @@ _HOME = {
         ToolCallCompleted
         ToolCallRequest
         ToolCallsCancelled
+        ToolProgress
         TranscriptDelta
         TurnEnded
         Usage
@@ -142,6 +155,7 @@ _HOME = {
         UsageReported
         UsageUpdated
     """,
+    "features.supervisor": "Supervisor",
     "features.usage": "UsageLimit",
     "listener": "AgentListener",
     "names": "AssistantVoice RealtimeModel TranscriptionModel",
@@ -156,7 +170,11 @@ _HOME = {
     "session.event_bus": "EventBus",
     "session.session": "EventStream Session",
     "session.state": "Phase",
+    "tools.builtin": "builtin_tools",
+    "tools.context": "ToolContext",
     "tools.definition": "ToolDefinition",
+    "tools.inject": "Inject",
+    "tools.registry": "Tools",
     "voice": "GeminiRealtimeProvider OpenAIRealtimeProvider RealtimeVoice",
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names.split()}
@@ -182,6 +200,7 @@ __all__ = [
     "ConfigurationError",
     "ConnectionChanged",
     "ConversationHistory",
+    "ConversationSeed",
     "ConversationTurn",
     "EchoMeasured",
     "Endpoint",
@@ -194,6 +213,7 @@ __all__ = [
     "HeardItem",
     "InactivityCountdown",
     "InactivityTimedOut",
+    "Inject",
     "InputCommitted",
     "Interrupted",
     "LocalProvider",
@@ -232,6 +252,7 @@ __all__ = [
     "SessionUpdated",
     "SpeechStarted",
     "SpeechStopped",
+    "Supervisor",
     "SupervisorAsked",
     "SupervisorFinished",
     "SupervisorStarted",
@@ -240,9 +261,12 @@ __all__ = [
     "ToolCallCompleted",
     "ToolCallRequest",
     "ToolCallsCancelled",
+    "ToolContext",
     "ToolDefinition",
     "ToolFailed",
+    "ToolProgress",
     "ToolRound",
+    "Tools",
     "TranscriptDelta",
     "Transcription",
     "TranscriptionModel",
@@ -254,6 +278,7 @@ __all__ = [
     "UsageUpdated",
     "VADMode",
     "available_providers",
+    "builtin_tools",
     "configured_providers",
 ]
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -21,6 +21,7 @@ from .listener import HEARD, AgentListener, calls
 from .providers.base import Provider
 from .session.observer import Observer
 from .session.session import Session
+from .tools.registry import ToolSource
 from .voice import RealtimeVoice
 
 Reason = Literal["stopped", "interrupted", "inactivity", "input_ended", "disconnected"]
@@ -65,7 +66,7 @@ class RealtimeAgent:
         speech_speed: 0.25-1.5, where the provider can.
         turn_detection: `ServerVAD(...)` or `SemanticVAD(...)`.
         transcription_model: Of the user's speech.
-        tools: Functions and definitions.
+        tools: `Tools`, functions and definitions.
         audio_input: None: the default microphone (extra `audio`).
         audio_output: None: the default loudspeaker (extra `audio`).
         volume: 0.0-1.0.
@@ -78,6 +79,7 @@ class RealtimeAgent:
             leaves it to the provider.
         echo_cancellation: For open loudspeakers (extra `aec`).
         skip_leading_silence: Whether answers begin with their first sound.
+        context: Of the application: tools get it for a parameter `Inject[itsType]`.
         features: Makers of further observers.
     """
 
@@ -94,7 +96,7 @@ class RealtimeAgent:
         speech_speed: float | None = None,
         turn_detection: ServerVAD | SemanticVAD | None = None,
         transcription_model: str | None = None,
-        tools: Sequence[Any] | None = None,
+        tools: Iterable[ToolSource] | None = None,
         audio_input: AudioInputDevice | None = None,
         audio_output: AudioOutputDevice | None = None,
         volume: float = 1.0,
@@ -106,6 +108,7 @@ class RealtimeAgent:
         vad: Callable[[], Vad] | None = None,
         echo_cancellation: bool = False,
         skip_leading_silence: bool = True,
+        context: object = None,
         features: Sequence[Callable[[], Observer]] = (),
     ) -> None:
         base = config or RealtimeConfig()
@@ -118,7 +121,7 @@ class RealtimeAgent:
             "transcription": Transcription(model=transcription_model)
             if transcription_model
             else None,
-            "tools": None if tools is None else tuple(tools),
+            "tools": tools,
         }
         self.config = base.changed(
             interruption_verdict_ms=interruption_verdict_ms,
@@ -133,13 +136,15 @@ class RealtimeAgent:
         self._recording_path = Path(recording_path) if recording_path is not None else None
         makers = list(features)
         self._recording: Recording | None = None
+        self._inactivity: Inactivity | None = None
         # Made here once for the errors: a wrong suffix or time should not show later.
         if self._recording_path is not None:
             Recording(self._recording_path)
             makers.append(self._record)
         if inactivity_timeout_enabled:
             Inactivity(inactivity_timeout_seconds)
-            makers.append(lambda: Inactivity(inactivity_timeout_seconds))
+            self._inactivity_timeout_s = inactivity_timeout_seconds
+            makers.append(self._watch_silence)
         self.voice = RealtimeVoice(
             provider,
             self.config,
@@ -147,9 +152,11 @@ class RealtimeAgent:
             base_url=base_url,
             vad=vad,
             echo_cancellation=echo_cancellation,
+            context=context,
             features=makers,
         )
         """Its decorators can be used as well."""
+        self.voice.resources.append(self)
         self.voice.on(*HEARD)(calls(self._listener))
         self.voice.on(ResponseDone)(self._count)
         self._usage = Usage()
@@ -276,20 +283,25 @@ class RealtimeAgent:
         self._recording = Recording(self._recording_path)
         return self._recording
 
+    def _watch_silence(self) -> Inactivity:
+        self._inactivity = Inactivity(self._inactivity_timeout_s)
+        return self._inactivity
+
     async def _until_over(self, session: Session, microphone: AudioInputDevice) -> Reason:
-        ends: dict[asyncio.Task[Any], Reason | None] = {
-            asyncio.create_task(self._stop.wait(), name="agent stop"): None,
-            asyncio.create_task(session.wait_closed(), name="agent hang-up"): "inactivity",
-            asyncio.create_task(self._listen(session, microphone), name="agent microphone"): (
-                "input_ended"
-            ),
-        }
+        stop = asyncio.create_task(self._stop.wait(), name="agent stop")
+        hang_up = asyncio.create_task(session.wait_closed(), name="agent hang-up")
+        listen = asyncio.create_task(self._listen(session, microphone), name="agent microphone")
+        ends: tuple[asyncio.Task[Any], ...] = (stop, hang_up, listen)
         try:
             done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
-            first: Reason | None = next(ends[task] for task in ends if task in done)
-            return first or self._reason
+            if stop in done:
+                return self._reason
+            if hang_up not in done:
+                return "input_ended"
+            silent = self._inactivity is not None and self._inactivity.timed_out
+            return "inactivity" if silent else "stopped"
         finally:
             for task in ends:
                 task.cancel()

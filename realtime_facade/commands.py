@@ -48,6 +48,9 @@ class RequestResponse(Command):
     """Ask for an answer; queued while another one is active."""
 
     instructions: str | None = None
+    interim: bool = False
+    """Say something while tools run, without calling any. Dropped when their results, or anything
+    else that wants an answer, come before it could be sent."""
 
 
 class CancelResponse(Command):

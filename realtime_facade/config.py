@@ -1,12 +1,12 @@
 """What a conversation should be like, in words that fit every provider."""
 
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from .tools.definition import ToolDefinition
+from .tools.registry import Tools, ToolSource
 
 
 class VADMode(StrEnum):
@@ -106,12 +106,15 @@ class RealtimeConfig(BaseModel):
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     speed: Annotated[float, Field(ge=0.25, le=1.5)] | None = None
 
-    tools: tuple[Callable[..., Any] | ToolDefinition, ...] = ()
-    """Plain functions, sync or async, or definitions that `on_tool_call` answers."""
+    tools: Iterable[ToolSource] = ()
+    """`Tools`, plain functions, sync or async, and definitions that `on_tool_call` answers."""
     tool_choice: str = "auto"
     """`auto`, `none`, `required`, or the name of a tool."""
     tool_timeout_s: Annotated[float, Field(gt=0)] = 60.0
+    """For tools without a timeout of their own."""
     max_parallel_tools: Annotated[int, Field(ge=1)] = 8
+    max_tool_output_chars: Annotated[int, Field(ge=100)] = 32_000
+    """What a tool gives beyond that is cut off, and the model is told so."""
 
     input_rate: Annotated[int, Field(ge=8_000, le=192_000)] = 24_000
     """Hz of the audio given to `send_audio`."""
@@ -127,6 +130,16 @@ class RealtimeConfig(BaseModel):
     """From dialling to the provider's acceptance of this configuration."""
     provider_options: dict[str, Any] = Field(default_factory=dict, repr=False)
     """Merged into the provider's own session message, for settings that no other provider has."""
+
+    @field_validator("tools", mode="plain")
+    @classmethod
+    def _tools_as_given(cls, value: object) -> tuple[ToolSource, ...]:
+        # Kept as it is, so that a tool added to a `Tools` later is there for the next session.
+        if isinstance(value, Tools):
+            return (value,)
+        if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping):
+            return tuple(value)
+        raise ValueError("tools are given as Tools, or as a list of functions and definitions")
 
     @field_validator("transcription", mode="before")
     @classmethod

@@ -91,7 +91,10 @@ class ToolCallsCancelled(Event, frozen=True):
 
 
 class ToolCallCompleted(Event, frozen=True):
-    """A tool's one result, as it was sent to the model."""
+    """How a tool call ended: its one result, as it was sent to the model.
+
+    A call that the model has withdrawn ends with an error that was not sent.
+    """
 
     type: Literal["tool_call_completed"] = "tool_call_completed"
     call_id: str
@@ -135,6 +138,15 @@ class SupervisorFinished(Event, frozen=True):
     """How often its own model was asked, for the whole task."""
     duration_ms: float
     """Of the whole task; the time in which it waited for the user counts."""
+
+
+class ToolProgress(Event, frozen=True):
+    """How far a running tool is, in its own words. The model does not hear of it."""
+
+    type: Literal["tool_progress"] = "tool_progress"
+    call_id: str
+    function_name: str
+    text: str
 
 
 class SpeechStarted(Event, frozen=True):
@@ -319,6 +331,19 @@ class EchoMeasured(Event, frozen=True):
     """True while the microphone is shut during playback because cancellation is too weak."""
 
 
+class HandedOff(Event, frozen=True):
+    """Another agent has taken over the conversation."""
+
+    type: Literal["handed_off"] = "handed_off"
+    from_agent: str
+    to_agent: str
+    reason: str = ""
+    """In the model's words; often empty."""
+    input: dict[str, Any] = Field(default_factory=dict)
+    """What the model had to say about it, if the handoff has an `input_type`."""
+    voice_changed: bool = False
+
+
 class InactivityCountdown(Event, frozen=True):
     """Nobody has spoken for long; the session ends in so many seconds: 5, 4, 3, 2, 1."""
 
@@ -498,6 +523,7 @@ AnyEvent = Annotated[
     | ToolCallRequest
     | ToolCallsCancelled
     | ToolCallCompleted
+    | ToolProgress
     | SupervisorStarted
     | SupervisorAsked
     | SupervisorFinished
@@ -515,6 +541,7 @@ AnyEvent = Annotated[
     | PlaybackHeld
     | PlaybackResumed
     | EchoMeasured
+    | HandedOff
     | InactivityCountdown
     | InactivityTimedOut
     | SessionStarted

@@ -7,7 +7,8 @@ from typing import Any
 
 from .errors import ConfigurationError
 from .events import Event, TranscriptDelta
-from .session.event_bus import Handler, is_async
+from .session.event_bus import Handler
+from .tools.run import is_async
 
 
 def adapt(

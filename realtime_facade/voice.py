@@ -28,6 +28,7 @@ from .events import (
     RawEvent,
     TranscriptDelta,
 )
+from .features.farewell import Farewell
 from .features.history import History
 from .features.tool_calls import ToolCalls
 from .features.usage import UsageLimit, UsageMeter
@@ -47,7 +48,8 @@ from .session.event_bus import EventBus, Handler, Subscription
 from .session.gate import SpeechGate
 from .session.observer import Observer
 from .session.session import EventStream, Session
-from .tools.function import ToolSet
+from .tools.context import ToolContext
+from .tools.registry import Tools
 from .transport.base import Transport
 from .transport.websocket import dial
 
@@ -97,6 +99,7 @@ class RealtimeVoice:
         record_to: A cassette (`.jsonl`) for every frame of the next conversation, without keys;
             later ones are numbered: `talk.jsonl`, `talk-2.jsonl`.
         record_audio: False records silence instead of what was said.
+        context: Of the application: tools get it for a parameter `Inject[itsType]`.
         features: Makers of further observers, called once per conversation.
 
     Raises:
@@ -121,6 +124,7 @@ class RealtimeVoice:
         prices: PriceList | None = None,
         record_to: str | Path | None = None,
         record_audio: bool = True,
+        context: object = None,
         features: Sequence[Callable[[], Observer]] = (),
     ) -> None:
         if isinstance(provider, Provider):
@@ -139,6 +143,8 @@ class RealtimeVoice:
         self._record_to = Path(record_to) if record_to is not None else None
         self._record_audio = record_audio
         self._recorded = 0
+        self.resources: list[object] = [] if context is None else [context]
+        """What tools can have injected, besides what a session brings."""
         self._features = tuple(features)
         self._handlers: list[tuple[tuple[type[Event], ...], Handler]] = []
         self._wire_handlers: list[tuple[str, Handler]] = []
@@ -330,22 +336,30 @@ class RealtimeVoice:
     async def _open(self, bus: EventBus) -> Session:
         provider, config = self.provider, self.config
         # Whatever can be wrong on this side shows before anything is dialled.
-        tools = ToolSet(config.tools)
+        tools = Tools(config.tools)
         profile = provider.profile(config)
+        definitions = tools.definitions(
+            speaks_while_running=profile.supports_answers_during_tools
+        )
         provider.check_voice(config, profile)
-        codec = provider.codec(config, profile, tools.definitions)
+        codec = provider.codec(config, profile, definitions)
         gate = self._speech_gate(profile)
         echo = self._echo_control(gate) if self._echo_cancellation else None
         recorder = self._recorder()
-        history = History()
+        history, farewell = History(), Farewell()
+        tool_calls = ToolCalls(
+            tools,
+            self._tool_handler,
+            timeout_s=config.tool_timeout_s,
+            max_parallel=config.max_parallel_tools,
+            max_output_chars=config.max_tool_output_chars,
+            resources=[*self.resources, bus, history.conversation, farewell],
+        )
+        tool_calls.check_resources(later=(Session, ToolContext))
         observers = [
             history,
-            ToolCalls(
-                tools,
-                self._tool_handler,
-                timeout_s=config.tool_timeout_s,
-                max_parallel=config.max_parallel_tools,
-            ),
+            farewell,
+            tool_calls,
             UsageMeter(self._usage_limit, self._prices),
             *([echo] if echo is not None else []),
             *([recorder] if recorder is not None else []),
@@ -371,7 +385,7 @@ class RealtimeVoice:
                             provider=provider,
                             config=config,
                             model=profile.model,
-                            tools=tools.definitions,
+                            tools=definitions,
                             past=NO_PAST,
                             secrets=endpoint.secrets,
                         )
@@ -409,7 +423,9 @@ class RealtimeVoice:
                 ) from None
             stack.pop_all()
         self._engines.add(engine)
-        return Session(engine, started=started, history=history.conversation)
+        session = Session(engine, started=started, history=history.conversation)
+        tool_calls.resources.append(session)
+        return session
 
     def _recorder(self) -> "CassetteRecorder | None":
         path = self._record_to

@@ -126,6 +126,8 @@ class Profile:
     """Whether a `SessionResumable` handle brings a conversation back on a new connection."""
     supports_overlap: bool = True
     """Whether a new connection may begin before the one that it goes on from is closed."""
+    supports_answers_during_tools: bool = False
+    """Whether the model can be asked to say something while a tool call is open."""
     emits_speech_events: bool = True
     """Whether the provider says when the user starts and stops speaking."""
     session_limit_s: float | None = None

@@ -5,12 +5,12 @@ handler has its own worker and its own bounded queue, so a slow one delays only 
 """
 
 import asyncio
-import inspect
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ..events import AudioDropped, ErrorOccurred, Event, SessionEnded
+from ..tools.run import is_async
 from .mailbox import Mailbox
 
 logger = logging.getLogger("realtime_facade")
@@ -133,14 +133,6 @@ class EventBus:
                             cause="application",
                         )
                     )
-
-
-def is_async(function: Callable[..., Any]) -> bool:
-    """Whether calling it gives a coroutine; looks through partials, wrappers and callables."""
-    function = inspect.unwrap(function)
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004 - an instance with `async def __call__`
-    )
 
 
 def _name(handler: Callable[..., Any]) -> str:

@@ -28,7 +28,7 @@ from ..events import (
     SessionStarted,
     TurnEnded,
 )
-from ..tools.function import ToolSet
+from ..tools.registry import Tools
 from .engine import Engine
 from .event_bus import EventBus, Handler, Subscription
 from .state import Phase
@@ -232,7 +232,9 @@ class Session:
             UpdateSession(
                 config=after,
                 changed=frozenset(changes),
-                tools=ToolSet(after.tools).definitions,
+                tools=Tools(after.tools).definitions(
+                    speaks_while_running=self._engine.profile.supports_answers_during_tools
+                ),
             )
         )
 

@@ -1,69 +1,119 @@
-"""Turns plain functions into tools: the signature is the schema, the docstring the description."""
+"""Turns functions into tools: the signature is the schema, the docstring the description."""
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+import string
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_type_hints
+from typing import Any
 
 import docstring_parser
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
-from pydantic.fields import FieldInfo
-from pydantic_core import to_json
+from pydantic import BaseModel, ValidationError
 
-from ..errors import ConfigurationError, ToolFailed
+from ..errors import ConfigurationError
 from .definition import ToolDefinition
+from .inject import find, missing
+from .schema import Parameters
+
+Status = str | Callable[[Any], str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionTool:
-    """A function with its definition and the model that checks its arguments."""
+    """A function with its definition, the check of its arguments, and how it is to be used."""
 
     definition: ToolDefinition
     function: Callable[..., Any]
-    parameters: type[BaseModel]
+    """Sync, async, or an async generator: its last value is the result, the others progress."""
+    parameters: Parameters | None = None
+    """None: the function gets the model's arguments as they are, by name."""
+    holding_instruction: str | None = None
+    """What to say while it runs."""
+    result_instruction: str | None = None
+    """What the model is told together with the result."""
+    status: Status | None = None
+    """What to say while it runs, word by word: a template, or made from the checked model."""
+    timeout_s: float | None = None
+    """None: the configuration's."""
+    respond: bool = True
+    """Whether the model speaks because of the result."""
 
     @classmethod
-    def of(cls, function: Callable[..., Any]) -> "FunctionTool":
+    def of(
+        cls,
+        function: Callable[..., Any],
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        param_model: type[BaseModel] | None = None,
+        holding_instruction: str | None = None,
+        result_instruction: str | None = None,
+        status: Status | None = None,
+        timeout: float | None = None,
+        respond: bool = True,
+    ) -> "FunctionTool":
         """Describe `function`.
 
         Types come from annotations (`Annotated[str, "what it is"]` adds a description, as do the
         docstring's parameter sections); parameters without a default are required.
 
         Raises:
-            ConfigurationError: If it cannot be called with named arguments or has no usable name.
+            ConfigurationError: If it cannot be called with named arguments, has no usable name, or
+                the settings do not fit it.
         """
-        name = getattr(function, "__name__", "")
-        if not name.isidentifier():
+        name = name or getattr(function, "__name__", "")
+        if not name or name == "<lambda>":
             raise ConfigurationError(
                 f"a tool needs a name: {function!r} has none",
-                advice="use a function made with def",
+                advice="use a function made with def, or pass name=",
+            )
+        if inspect.isgeneratorfunction(inspect.unwrap(function)):
+            raise ConfigurationError(
+                f"tool {name!r} is a sync generator",
+                advice="write it with async def to report progress, or return a list",
+            )
+        if timeout is not None and not timeout > 0:
+            raise ConfigurationError(
+                f"tool {name!r}: a timeout of {timeout} s is impossible",
+                advice="give a positive number of seconds",
             )
         doc = docstring_parser.parse(inspect.getdoc(function) or "")
         described = {p.arg_name: p.description or "" for p in doc.params}
-        hints = get_type_hints(function, include_extras=True)
-        fields: dict[str, Any] = {}
-        for parameter in inspect.signature(function).parameters.values():
-            if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-                raise ConfigurationError(
-                    f"tool {name!r}: parameter {parameter} cannot be given by name",
-                    advice="use ordinary named parameters",
-                )
-            fields[parameter.name] = _field(parameter, hints, described)
-        model = create_model(
-            name, __config__=ConfigDict(extra="forbid", arbitrary_types_allowed=True), **fields
-        )
+        parameters = Parameters.of(function, name, described, param_model)
+        _check_status(status, param_model, name)
+        if description is None:
+            description = doc.description or ""
         try:
-            schema = model.model_json_schema()
-        except Exception as error:
+            definition = ToolDefinition(
+                name=name, description=description, parameters=parameters.schema(name)
+            )
+        except ValidationError as error:
             raise ConfigurationError(
-                f"tool {name!r}: a parameter's type has no JSON form: {error}",
-                advice="use types that pydantic can describe",
+                f"{name!r} cannot be a tool's name",
+                advice="use at most 64 of the characters a-z A-Z 0-9 _ and -",
             ) from error
-        _drop_titles(schema)
-        description = doc.description or ""
         return cls(
-            ToolDefinition(name=name, description=description, parameters=schema), function, model
+            definition=definition,
+            function=function,
+            parameters=parameters,
+            holding_instruction=holding_instruction,
+            result_instruction=result_instruction,
+            status=status,
+            timeout_s=timeout,
+            respond=respond,
         )
+
+    @property
+    def name(self) -> str:
+        """What the model calls it."""
+        return self.definition.name
+
+    @property
+    def injected(self) -> Mapping[str, Any]:
+        """The parameters that have to be filled, with their types."""
+        if self.parameters is None:
+            return {}
+        optional = self.parameters.optional
+        return {p: kind for p, kind in self.parameters.injected.items() if p not in optional}
 
     def check(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments with their annotated types.
@@ -71,65 +121,97 @@ class FunctionTool:
         Raises:
             ToolFailed: If they do not fit; the text tells the model what to correct.
         """
-        try:
-            model = self.parameters.model_validate(arguments)
-        except ValidationError as error:
-            faults = "; ".join(
-                f"{'.'.join(map(str, e['loc'])) or 'arguments'}: {e['msg']}" for e in error.errors()
+        if self.parameters is None:
+            return dict(arguments)
+        return self.parameters.check(arguments, self.name)
+
+    def inject(self, resources: Sequence[object]) -> dict[str, Any]:
+        """What fills the parameters that the model does not see.
+
+        Raises:
+            ConfigurationError: If there is nothing of the type; says how to provide it.
+        """
+        filled: dict[str, Any] = {}
+        if self.parameters is not None:
+            for name, kind in self.parameters.injected.items():
+                found = find(kind, resources)
+                if found is not None:
+                    filled[name] = found
+                elif name not in self.parameters.optional:
+                    raise missing(kind, f"tool {self.name!r}")
+        return filled
+
+    def announcement(self, arguments: Mapping[str, Any]) -> str | None:
+        """Instructions for what to say while it runs; None: nothing.
+
+        Raises:
+            ToolFailed: If the arguments do not fit.
+        """
+        parts = []
+        if self.holding_instruction:
+            parts.append(f"Say this to the user, briefly: {self.holding_instruction}")
+        if self.status is not None:
+            [params] = self.check(arguments).values()
+            text = (
+                self.status.format_map(_Fields(params))
+                if isinstance(self.status, str)
+                else self.status(params)
             )
-            raise ToolFailed(
-                f"wrong arguments for {self.definition.name}: {faults}", code="invalid_arguments"
-            ) from None
-        return {name: getattr(model, name) for name in type(model).model_fields}
+            parts.append(f"Say exactly this to the user, and nothing else: {text}")
+        return "\n\n".join(parts) or None
+
+    def described(self, *, speaks_while_running: bool) -> ToolDefinition:
+        """The definition for a model that can speak while a tool runs, or for one that cannot.
+
+        The latter is told to speak before it calls.
+        """
+        if speaks_while_running:
+            return self.definition
+        parts = [self.definition.description] if self.definition.description else []
+        if self.holding_instruction:
+            parts.append(
+                f"Before you call this, say to the user, briefly: {self.holding_instruction}"
+            )
+        if isinstance(self.status, str):
+            parts.append(
+                "Before you call this, say exactly this to the user, with the arguments in place "
+                f"of the names in braces: {self.status}"
+            )
+        return self.definition.model_copy(update={"description": "\n\n".join(parts)})
 
 
-class ToolSet:
-    """The tools of one session, by name."""
+class _Fields(dict[str, Any]):
+    """The fields of a model by name."""
 
-    def __init__(self, tools: Iterable[Callable[..., Any] | ToolDefinition]) -> None:
-        self.functions: dict[str, FunctionTool] = {}
-        definitions: dict[str, ToolDefinition] = {}
-        for tool in tools:
-            if isinstance(tool, ToolDefinition):
-                definition = tool
-            else:
-                function = FunctionTool.of(tool)
-                definition = function.definition
-                self.functions[definition.name] = function
-            if definition.name in definitions:
-                raise ConfigurationError(
-                    f"two tools are named {definition.name!r}", advice="rename one of them"
-                )
-            definitions[definition.name] = definition
-        self.definitions = tuple(definitions.values())
+    def __init__(self, params: BaseModel) -> None:
+        super().__init__({name: getattr(params, name) for name in type(params).model_fields})
 
 
-def as_output(result: object) -> str:
-    """What the model gets: text as it is, everything else as JSON."""
-    if isinstance(result, str):
-        return result
-    return to_json(result, fallback=str).decode()
+def _check_status(status: Status | None, model: type[BaseModel] | None, name: str) -> None:
+    if status is None:
+        return
+    if model is None:
+        raise ConfigurationError(
+            f"tool {name!r} has a status and no param_model",
+            advice="describe the parameters by a pydantic model, or use holding_instruction",
+        )
+    if not isinstance(status, str):
+        return
+    try:
+        used = [field for _, field, _, _ in string.Formatter().parse(status) if field is not None]
+    except ValueError as error:
+        raise ConfigurationError(
+            f"tool {name!r}: the status {status!r} is no template: {error}",
+            advice="write {name} for a field, and {{ for a brace",
+        ) from error
+    unknown = [field for field in used if _head(field) not in model.model_fields]
+    if unknown:
+        raise ConfigurationError(
+            f"tool {name!r}: the status has {{{unknown[0]}}}, which is no field of "
+            f"{model.__name__}",
+            advice=f"these are: {', '.join(model.model_fields) or 'none'}",
+        )
 
 
-def _field(
-    parameter: inspect.Parameter, hints: Mapping[str, Any], described: Mapping[str, str]
-) -> tuple[Any, FieldInfo]:
-    annotation = hints.get(parameter.name, Any)
-    default = ... if parameter.default is parameter.empty else parameter.default
-    texts = [m for m in getattr(annotation, "__metadata__", ()) if isinstance(m, str)]
-    description = texts[0] if texts else described.get(parameter.name)
-    return annotation, Field(default, description=description)
-
-
-def _drop_titles(schema: Any) -> None:
-    # pydantic titles every field with its own name: tokens that tell a model nothing.
-    if isinstance(schema, dict):
-        if isinstance(schema.get("title"), str):
-            del schema["title"]
-        for key, value in schema.items():
-            # Under "properties" the keys are parameters' names; one may be called "title".
-            for child in value.values() if key in ("properties", "$defs") else (value,):
-                _drop_titles(child)
-    elif isinstance(schema, list):
-        for child in schema:
-            _drop_titles(child)
+def _head(field: str) -> str:
+    return field.split(".")[0].split("[")[0]

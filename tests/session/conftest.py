@@ -19,7 +19,7 @@ from realtime_facade.providers.base import Frame, Output, Profile
 from realtime_facade.session.engine import Engine
 from realtime_facade.session.event_bus import EventBus
 from realtime_facade.session.session import Session
-from realtime_facade.tools.function import ToolSet
+from realtime_facade.tools.registry import Tools
 from realtime_facade.transport.memory import MemoryTransport
 
 EVENTS: TypeAdapter[Event] = TypeAdapter(AnyEvent)
@@ -117,7 +117,7 @@ async def start() -> AsyncIterator[Start]:
             observers=[
                 history,
                 ToolCalls(
-                    ToolSet(config.tools),
+                    Tools(config.tools),
                     tool_handler,
                     timeout_s=config.tool_timeout_s,
                     max_parallel=config.max_parallel_tools,

@@ -5,7 +5,8 @@ import threading
 import pytest
 
 from realtime_facade.events import AudioChunk, ErrorOccurred, Event, RawEvent, TurnEnded
-from realtime_facade.session.event_bus import EventBus, is_async
+from realtime_facade.session.event_bus import EventBus
+from realtime_facade.tools.run import is_async
 
 
 async def test_handlers_get_their_types_and_event_stands_for_all():
