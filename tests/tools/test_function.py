@@ -4,7 +4,7 @@ from functools import partial
 from typing import Annotated, Any, Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 from pydantic_core import from_json, to_json
@@ -176,16 +176,18 @@ def test_parameters_may_have_any_name():
 NAMES = st.text("abcdefgjmnopyz_", min_size=1, max_size=8).filter(
     lambda name: name.isidentifier() and not keyword.iskeyword(name)
 )
+WORDS = st.text('a "é\n\\', max_size=5)
 TYPES: dict[str, st.SearchStrategy[Any]] = {
     "int": st.integers(),
-    "str": st.text(),
+    "str": WORDS,
     "bool": st.booleans(),
     "list[float]": st.lists(st.floats(allow_nan=False, allow_infinity=False)),
-    "str | None": st.none() | st.text(),
-    "dict[str, int]": st.dictionaries(st.text(), st.integers()),
+    "str | None": st.none() | WORDS,
+    "dict[str, int]": st.dictionaries(WORDS, st.integers()),
 }
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.dictionaries(NAMES, st.sampled_from(sorted(TYPES)), max_size=5), st.data())
 def test_what_fits_the_annotations_comes_through_unchanged(parameters, data):
     signature = ", ".join(f"{name}: {kind}" for name, kind in parameters.items())
