@@ -206,8 +206,19 @@ class Line:
                     self._connection.protocol.send_close()
         else:
             reason = reason.encode()[:_LONGEST_REASON].decode(errors="ignore")
-            # The client's goodbye may wait behind much that nobody reads any more.
-            await asyncio.gather(self._connection.close(code, reason), self._read_on())
+            await asyncio.gather(self._connection.close(code, reason), self.read_on())
+
+    async def read_on(self) -> None:
+        """Read for a session that may not do it any more, until the connection is over.
+
+        Else the client's goodbye would wait behind what nobody reads, for 2 s.
+        """
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                try:
+                    await self._connection.recv()
+                except ConcurrencyError:  # The session still does.
+                    await asyncio.sleep(0.01)
 
     def abort(self, *, reset: bool = False) -> None:
         """Break the connection."""
@@ -283,9 +294,7 @@ class Line:
             await self._clock.sleep(quiet)
         if self._dumb:
             return
-        if self._latency is not None:
-            if self._connection.state is not State.OPEN:
-                raise self._connection.protocol.close_exc
+        if self._latency is not None and self._connection.state is State.OPEN:
             extra = self._random.uniform(0, self._latency.jitter_ms)
             due = self._clock.monotonic() + (self._latency.ms + extra) / 1000
             self._late.put_nowait((due, frame))
@@ -293,20 +302,23 @@ class Line:
             await self._connection.send(frame)
         self.record.frames_out += 1
 
-    async def _read_on(self) -> None:
-        with contextlib.suppress(ConnectionClosed, ConcurrencyError):  # or somebody does read
-            while True:
-                await self._connection.recv()
-
     async def _deliver(self) -> None:
         """Send what is late, in order."""
-        while True:
-            due, frame = await self._late.get()
-            await self._clock.sleep(due - self._clock.monotonic())
-            # Whoever sends next is told.
-            with contextlib.suppress(ConnectionClosed):
-                await self._connection.send(frame)
-            self._late.task_done()
+        try:
+            while True:
+                due, frame = await self._late.get()
+                try:
+                    await self._clock.sleep(due - self._clock.monotonic())
+                    # Whoever sends next is told.
+                    with contextlib.suppress(ConnectionClosed):
+                        await self._connection.send(frame)
+                finally:
+                    self._late.task_done()
+        finally:  # `close` may wait for what nobody delivers any more.
+            self._latency = None
+            while not self._late.empty():
+                self._late.get_nowait()
+                self._late.task_done()
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         async def guarded() -> None:

@@ -100,7 +100,7 @@ class Listener:
 
         Returns when everything is over.
         """
-        server, self._server = self._server, None
+        server = self._server
         if server is None:
             return
         server.close(close_connections=False)
@@ -113,6 +113,7 @@ class Listener:
         else:
             await asyncio.gather(*(connection.close(code) for connection in open_ones))
         await server.wait_closed()
+        self._server = None  # Only now: who cancelled this may still wait for the end.
 
     async def _let_in(self, connection: ServerConnection, request: Request) -> Response | None:
         # What is wrong with the request itself is said first, as without faults.

@@ -110,6 +110,7 @@ class Simulator:
         self._chaos = chaos
         self._refusals = Refusals(self._clock)
         self._listeners: list[Listener] = []
+        self._lines: set[Line] = set()
         self._outages: asyncio.Task[None] | None = None
         self._stack = AsyncExitStack()
         self._urls: dict[str, str] = {}
@@ -181,7 +182,8 @@ class Simulator:
         Args:
             code: WebSocket close code; None breaks the connections.
         """
-        await asyncio.gather(*(listener.stop(code) for listener in self._listeners))
+        stops = [listener.stop(code) for listener in self._listeners]
+        await asyncio.gather(*stops, *(line.read_on() for line in self._lines))
 
     async def come_back(self) -> None:
         """Listen again, on the same ports.
@@ -248,8 +250,12 @@ class Simulator:
             try:
                 settings = self._settings(self.sessions_started)
                 async with Line(connection, settings, dialect, name, self._outage) as line:
+                    self._lines.add(line)
                     self.connections.append(line.record)
-                    await factory(line, self._session_parts(), settings).run()
+                    try:
+                        await factory(line, self._session_parts(), settings).run()
+                    finally:
+                        self._lines.discard(line)
             finally:
                 self.sessions_open -= 1
 
