@@ -1,0 +1,159 @@
+"""A supervisor behind a voice, on every wire: its questions, and people who do not wait for it."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from realtime_facade import (
+    ChatMessage,
+    ChatToolCall,
+    SessionEnded,
+    Supervisor,
+    SupervisorAsked,
+    SupervisorFinished,
+    SupervisorStarted,
+    ToolCallCompleted,
+    ToolCallRequest,
+    ToolCallsCancelled,
+    ToolDefinition,
+    TranscriptDelta,
+    TurnEnded,
+)
+
+BOOKING = """
+[[turns]]
+steps = [
+  { call = "supervisor", arguments = { task = "book a table" } },
+  { say = "How many are you?" },
+]
+[[turns]]
+steps = [
+  { call = "supervisor", arguments = { task = "book a table", answer = "for two" } },
+  { say = "{output}" },
+]
+[[turns]]
+steps = [{ say = "You are welcome." }]
+"""
+MEANWHILE = """
+[[turns]]
+when = "table"
+steps = [{ call = "supervisor", arguments = { task = "book a table" } }]
+[[turns]]
+heard = "what is the weather in paris"
+when = "weather"
+steps = [{ say = "It is sunny in Paris." }]
+[[turns]]
+when = "thanks"
+steps = [{ say = "You are welcome." }]
+"""
+
+
+def calls(name: str, **arguments: Any) -> ChatMessage:
+    return ChatMessage("assistant", tool_calls=(ChatToolCall("1", name, json.dumps(arguments)),))
+
+
+class Script:
+    """A chat model that says what is written down."""
+
+    def __init__(self, *steps: ChatMessage) -> None:
+        self.steps = list(steps)
+        self.told: list[list[ChatMessage]] = []
+
+    async def reply(
+        self, messages: Sequence[ChatMessage], tools: Sequence[ToolDefinition]
+    ) -> ChatMessage:
+        self.told.append(list(messages))
+        return self.steps.pop(0)
+
+
+def words(talk):
+    return "".join(t.text for t in talk.of(TranscriptDelta) if t.speaker == "assistant")
+
+
+async def test_a_question_of_the_supervisor_reaches_the_user_and_the_answer_gets_back(start):
+    async def find_table(people: int = 1) -> str:
+        return "the window"
+
+    model = Script(
+        calls("find_table"),
+        calls("clarify", question="For how many people?"),
+        calls("find_table", people=2),
+        calls("done", result="The window is booked for two."),
+    )
+    supervisor = Supervisor(description="Books tables.", llm=model, tools=[find_table])
+    async with start(BOOKING, tools=(supervisor,)) as talk:
+        await talk.session.send_text("A table, please.")
+        await talk.until(TurnEnded)
+        assert [e.question for e in talk.of(SupervisorAsked)] == ["For how many people?"]
+        [told] = talk.of(ToolCallCompleted)
+        assert "For how many people?" in told.output
+        assert words(talk) == "How many are you?"
+
+        await talk.session.send_text("For two.")
+        await talk.until(TurnEnded)
+        assert words(talk).endswith("The window is booked for two.")
+        [finished] = talk.of(SupervisorFinished)
+        assert (finished.is_error, finished.iterations) == (False, 4)
+        assert [e.answer for e in talk.of(SupervisorStarted)] == [None, "for two"]
+        made = [e.call_id for e in talk.of(ToolCallRequest)]
+        assert [e.call_id for e in talk.of(ToolCallCompleted)] == made
+        assert len(set(made)) == 2
+        assert "User: A table, please." in model.told[0][1].text
+        assert model.told[2][-1].text == "for two"
+
+        await talk.session.send_text("Thanks!")
+        await talk.until(TurnEnded)
+        assert words(talk).endswith("You are welcome.")
+
+
+async def test_a_user_who_speaks_while_it_works_is_answered(start, speech):
+    gate = asyncio.Event()
+
+    async def find_table() -> str:
+        await gate.wait()
+        return "the window"
+
+    model = Script(calls("find_table"), calls("done", result="The window is booked."))
+    supervisor = Supervisor(description="Books tables.", llm=model, tools=[find_table])
+    async with start(MEANWHILE, tools=(supervisor,)) as talk:
+        await talk.session.send_text("A table, please.")
+        await talk.until(SupervisorStarted)
+        for frame in speech:
+            await talk.session.send_audio(frame)
+        while "It is sunny in Paris." not in words(talk):
+            await talk.until(TurnEnded)
+        gate.set()
+        if talk.of(ToolCallsCancelled):  # a model that waits for its tools gave this one up
+            [finished] = talk.of(SupervisorFinished)
+            assert finished.is_error
+        else:
+            finished = await talk.until(SupervisorFinished)
+            assert finished.result == "The window is booked."
+            await talk.until(TurnEnded)
+        assert len(talk.of(ToolCallCompleted)) == 1
+
+        await talk.session.send_text("Thanks!")
+        await talk.until(TurnEnded)
+        assert words(talk).endswith("You are welcome.")
+
+
+async def test_the_end_of_the_conversation_ends_its_work_in_silence(start):
+    ended = asyncio.Event()
+
+    async def find_table() -> None:
+        try:
+            await asyncio.sleep(30)
+        finally:
+            ended.set()
+
+    supervisor = Supervisor(
+        description="Books tables.", llm=Script(calls("find_table")), tools=[find_table]
+    )
+    async with start(BOOKING, tools=(supervisor,)) as talk:
+        await talk.session.send_text("A table, please.")
+        await talk.until(SupervisorStarted)
+        heard = []
+        talk.session.on((SessionEnded, SupervisorFinished), heard.append)
+    assert [type(e) for e in heard] == [SessionEnded]
+    assert ended.is_set()
