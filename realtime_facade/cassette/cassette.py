@@ -155,7 +155,11 @@ class Cassette:
                     return codec.send(_command(line))
                 case Sent():
                     return Output()
-        except (RealtimeError, ValidationError, KeyError, ValueError) as error:
+        except ValidationError as error:
+            raise _broken(self.source, number, _problem(error)) from None
+        except KeyError as error:
+            raise _broken(self.source, number, f"there is no {error}") from None
+        except (RealtimeError, ValueError) as error:
             raise _broken(self.source, number, str(error)) from None
 
     def _codec(self, number: int, line: Opened) -> Codec:
@@ -168,7 +172,9 @@ class Cassette:
                 handle="replayed" if line.resumed else None,
             )
             return provider.codec(config, provider.profile(config), line.tools, past)
-        except (RealtimeError, ValidationError) as error:
+        except ValidationError as error:
+            raise _broken(self.source, number, _problem(error)) from None
+        except RealtimeError as error:
             raise _broken(self.source, number, str(error)) from None
 
 

@@ -220,6 +220,8 @@ def _kind(frame: Frame) -> tuple[str, int]:
             # The other messages are one thing each; this one is six.
             inner = next(iter(message), "")
             kind, message = f"{kind}.{inner}", message.get(inner)
+    elif isinstance(item := message.get("item"), dict):
+        kind = f"{kind} ({item.get('type')})"
     if kind not in _SOUND or not isinstance(message, dict):
         return kind, 0
     return kind, len(str(message.get("audio") or message.get("data") or ""))
