@@ -397,3 +397,85 @@ def test_cancel_of_nothing_is_no_error(conversation):
     [event] = conversation.error("response_cancel_not_active")
     assert isinstance(event, RawEvent)
     assert json.loads(event.model_dump_json())["data"]["error"]["message"] == "No."
+
+
+def filler(words="One moment."):
+    return RequestResponse(instructions=words, interim=True)
+
+
+def test_something_is_said_while_a_tool_runs_and_the_turn_goes_on(conversation):
+    conversation.created()
+    conversation.call("a")
+    conversation.send(filler())
+    assert conversation.names() == []
+    conversation.done()
+    [message] = conversation.take()
+    assert message["response"] == {"instructions": "One moment.", "tool_choice": "none"}
+    conversation.created("resp_2")
+    events = conversation.done("resp_2")
+    assert kinds(events) == ["ResponseDone"], "the tool still runs: the turn is not over"
+    conversation.send(result("a"))
+    assert conversation.names() == ["conversation.item.create", "response.create"]
+    conversation.created("resp_3")
+    assert kinds(conversation.done("resp_3")) == ["ResponseDone", "TurnEnded"]
+
+
+def test_a_result_that_comes_first_takes_the_place_of_what_was_to_be_said_meanwhile(conversation):
+    conversation.created()
+    conversation.call("a")
+    conversation.send(filler())
+    conversation.send(result("a"))
+    conversation.done()
+    item, request = conversation.take()
+    assert item["item"]["type"] == "function_call_output"
+    assert "response" not in request
+
+
+def test_a_result_that_wants_no_answer_drops_what_was_to_be_said_meanwhile(conversation):
+    conversation.created()
+    conversation.call("a")
+    conversation.send(filler())
+    conversation.send(result("a", respond=False))
+    assert kinds(conversation.done())[-1] == "TurnEnded"
+    assert conversation.names() == ["conversation.item.create"]
+
+
+def test_two_fillers_are_said_together_and_give_way_to_a_question(conversation):
+    conversation.created()
+    conversation.call("a")
+    conversation.call("b")
+    conversation.send(filler("One moment."))
+    conversation.send(filler("And another."))
+    conversation.send(result("a"))
+    conversation.done()
+    [_, message] = conversation.take()
+    assert message["response"]["instructions"] == "One moment.\n\nAnd another."
+    conversation.created("resp_2")
+    conversation.send(SendText(text="hurry"))
+    conversation.send(filler("Still there."))
+    conversation.take()
+    conversation.done("resp_2")
+    [message] = conversation.take()
+    assert "response" not in message
+
+
+def test_a_result_without_wish_to_answer_after_the_filler_ends_the_turn(conversation):
+    conversation.created()
+    conversation.call("a")
+    conversation.send(filler())
+    conversation.done()
+    conversation.created("resp_2")
+    assert conversation.send(result("a", respond=False)) == []
+    assert kinds(conversation.done("resp_2"))[-1] == "TurnEnded"
+
+
+def test_a_filler_that_was_refused_waits_as_a_filler(conversation):
+    conversation.created()
+    conversation.call("a")
+    conversation.send(filler())
+    conversation.done()
+    request = conversation.take()[-1]
+    conversation.error(BUSY, request["event_id"])
+    conversation.send(result("a"))
+    conversation.done("resp_other")
+    assert "response" not in conversation.take()[-1], "the result is there: nothing to fill"
