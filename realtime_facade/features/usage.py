@@ -1,6 +1,6 @@
 """Counts what a session uses and costs, and ends it politely at a limit."""
 
-import asyncio
+from collections.abc import Callable
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,10 +9,8 @@ from ..errors import ConfigurationError
 from ..events import (
     ConfigWarning,
     Event,
-    Interrupted,
     ProviderSwitched,
     ResponseDone,
-    ResponseStarted,
     SessionStarted,
     TurnEnded,
     Usage,
@@ -22,10 +20,6 @@ from ..events import (
 )
 from ..prices import PriceList, cost_of
 from ..session.observer import Control, Observer
-from ..session.state import Phase
-
-SHORTEST_LOOK_S = 0.05
-"""A loudspeaker that stands still just before its end is not looked at more often."""
 
 
 class UsageLimit(BaseModel):
@@ -42,17 +36,25 @@ class UsageLimit(BaseModel):
 class UsageMeter(Observer):
     """Emits `UsageUpdated` with every bill.
 
-    At the limit comes `UsageLimitReached`; the turn that is going on is finished and heard, then
-    the session ends with the reason `usage_limit`. Whoever cuts in on the rest ends it at once.
+    Args:
+        limit: At it comes `UsageLimitReached`, once.
+        prices: What it costs.
+        leave: Called at the limit, to end the session politely with a reason: `usage_limit`.
 
     Raises:
         ConfigurationError: If a cost is limited and no prices are given.
         MissingExtra: If published prices are wanted and the extra `prices` is not installed.
     """
 
-    def __init__(self, limit: UsageLimit | None = None, prices: PriceList | None = None) -> None:
+    def __init__(
+        self,
+        limit: UsageLimit | None = None,
+        prices: PriceList | None = None,
+        leave: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._limit = limit or UsageLimit()
         self._prices = prices
+        self._leave = leave
         if prices is not None:
             cost_of(prices, "", Usage())
         elif self._limit.cost is not None:
@@ -66,15 +68,13 @@ class UsageMeter(Observer):
         self._cost: float | None = None
         self._unpriced: set[str] = set()
         self._reached = False
-        self._timer: asyncio.Task[None] | None = None
-        """Runs once only the end of playback is waited for."""
 
     def attach(self, control: Control) -> None:
         """Remember the session."""
         self._control = control
 
     def on_event(self, event: Event) -> None:
-        """Count bills; after the limit, look for the moment to go."""
+        """Count bills."""
         match event:
             case SessionStarted():
                 # What the provider calls it; a deployment's own name has no price.
@@ -87,13 +87,6 @@ class UsageMeter(Observer):
                 self._count(event.usage, event.model or self._model)
             case TurnEnded():
                 self._turn = Usage()
-        if not self._reached:
-            return
-        if self._timer is not None:
-            if isinstance(event, Interrupted | ResponseStarted):
-                self._control.hang_up("usage_limit")
-        elif isinstance(event, TurnEnded) or self._control.phase is Phase.LISTENING:
-            self._leave()
 
     def _count(self, usage: Usage, model: str) -> None:
         self._turn += usage
@@ -107,6 +100,7 @@ class UsageMeter(Observer):
         ):
             self._reached = True
             self._control.emit(UsageLimitReached(tokens=self._session.total, cost=self._cost))
+            self._leave("usage_limit")
 
     def _add_cost(self, usage: Usage, model: str) -> None:
         if self._prices is None:
@@ -122,10 +116,3 @@ class UsageMeter(Observer):
                     message=f"no price is known for {model!r}: its part of the cost is left out",
                 )
             )
-
-    def _leave(self) -> None:
-        pending_s = self._control.playback.pending_ms / 1000
-        if pending_s:
-            self._timer = self._control.call_later(max(pending_s, SHORTEST_LOOK_S), self._leave)
-        else:
-            self._control.hang_up("usage_limit")
