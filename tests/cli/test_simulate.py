@@ -9,8 +9,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from realtime_facade import RealtimeVoice, TurnEnded
+from realtime_facade.simulator.chaos import Chaos
 
 SCENARIO = """
 [[turns]]
@@ -71,6 +74,17 @@ async def test_both_wires_are_served_until_a_signal(scenario: str, number: signa
             assert await process.wait() == 0
         assert process.stderr is not None
         assert await process.stderr.read() == b""
+
+
+async def test_chance_comes_by_its_seed(scenario: str):
+    refused = next(s for s in range(100) if [f.kind for f in Chaos(s).faults(1)] == ["refuse"])
+    async with simulate(
+        "--json", "--speed", "0", "--scenario", scenario, "--chaos", str(refused)
+    ) as process:
+        url = json.loads(await first_line(process))["openai"] + "/realtime"
+        with pytest.raises(InvalidStatus):
+            async with connect(url, additional_headers={"api-key": "k"}, proxy=None):
+                pass
 
 
 async def test_people_get_lines_to_copy(scenario: str):
