@@ -38,6 +38,8 @@ class EventBus:
         self._subscriptions: list[Subscription] = []
         self._by_type: dict[type[Event], tuple[Mailbox, ...]] = {}
         self._workers: dict[asyncio.Task[None], Subscription] = {}
+        self._idle: list[tuple[Subscription, Handler]] = []
+        """Handlers that have no worker yet, since nothing has happened."""
 
     def subscribe(
         self, kinds: type[Event] | tuple[type[Event], ...], handler: Handler
@@ -45,14 +47,10 @@ class EventBus:
         """Call `handler(event)` for each event of `kinds`, one at a time, in order.
 
         A sync handler runs in a worker thread. A handler that raises is reported as
-        `ErrorOccurred` and keeps being called.
+        `ErrorOccurred` and keeps being called. Needs no running event loop.
         """
         subscription = self.open(kinds)
-        worker = asyncio.create_task(
-            self._work(subscription.mailbox, handler), name=f"handler {_name(handler)}"
-        )
-        self._workers[worker] = subscription
-        worker.add_done_callback(lambda done: self._workers.pop(done, None))
+        self._idle.append((subscription, handler))
         return subscription
 
     def open(self, kinds: type[Event] | tuple[type[Event], ...]) -> Subscription:
@@ -82,6 +80,8 @@ class EventBus:
 
     def deliver(self, mailbox: Mailbox, event: Event) -> None:
         """Queue the event in one mailbox; a reader that has stopped reading loses it."""
+        if self._idle:
+            self._start_workers()
         try:
             dropped = mailbox.put(event)
         except OverflowError:
@@ -114,6 +114,15 @@ class EventBus:
             worker.cancel()
         if late:
             await asyncio.wait(late)
+
+    def _start_workers(self) -> None:
+        for subscription, handler in self._idle:
+            worker = asyncio.create_task(
+                self._work(subscription.mailbox, handler), name=f"handler {_name(handler)}"
+            )
+            self._workers[worker] = subscription
+            worker.add_done_callback(lambda done: self._workers.pop(done, None))
+        self._idle.clear()
 
     async def _work(self, mailbox: Mailbox, handler: Handler) -> None:
         asynchronous = is_async(handler)

@@ -21,6 +21,19 @@ async def test_handlers_get_their_types_and_event_stands_for_all():
     assert [e.type for e in everything] == ["raw", "turn_ended"]
 
 
+def test_handlers_can_subscribe_before_there_is_an_event_loop():
+    bus = EventBus()
+    seen = []
+    bus.subscribe(TurnEnded, seen.append)
+
+    async def happen() -> None:
+        bus.publish(TurnEnded())
+        await bus.close()
+
+    asyncio.run(happen())
+    assert seen == [TurnEnded()]
+
+
 async def test_a_sync_handler_runs_in_a_thread_and_in_order():
     bus = EventBus()
     seen = []
