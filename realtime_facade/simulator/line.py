@@ -331,6 +331,7 @@ class Line:
 
     def _note_the_end(self) -> None:
         record, protocol = self.record, self._connection.protocol
+        record.settle()
         record.closed_at = self._clock.time()
         record.code = self._connection.close_code
         record.reason = self._connection.close_reason or ""

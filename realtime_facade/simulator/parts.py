@@ -102,3 +102,6 @@ class Parts:
     mind: Callable[[], Mind]
     voice: Callable[[str | None], Voice]
     """Called with the voice's name from the session's configuration."""
+    told: Callable[[Entry], None] = lambda entry: None
+    """Called with each entry that was not heard or made here: the client wrote it, or an earlier
+    session knew it."""

@@ -9,7 +9,7 @@ import pytest
 from realtime_facade.errors import ConfigurationError
 from realtime_facade.simulator.faults import CloseFault
 from realtime_facade.simulator.parts import Call, Entry, Message, Say, Step, ToolOutput
-from realtime_facade.simulator.scenario import Scenario, ScenarioMind
+from realtime_facade.simulator.scenario import Scenario
 
 TURNS = """
 name = "Test"
@@ -43,7 +43,7 @@ class Talk:
     """A conversation with a scenario's mind."""
 
     def __init__(self, text: str = TURNS) -> None:
-        self.mind = ScenarioMind(Scenario.parse(text))
+        self.mind = Scenario.parse(text).parts().mind()
         self.entries: list[Entry] = []
 
     async def say(self, text: str) -> Sequence[Step]:

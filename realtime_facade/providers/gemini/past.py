@@ -78,6 +78,7 @@ def _outcome(call: ToolRound, output: str, *, failed: bool) -> str:
 
 
 def _call(call: ToolRound, **more: str) -> str:
-    told = {"function": call.function_name, "arguments": call.arguments, **more}
+    told = {"function": call.function_name, "arguments": call.arguments}
+    told |= {"call": call.call_id, **more}
     # The model reads this: what JSON cannot express is told in words.
     return note(json.dumps(told, ensure_ascii=False, default=str))

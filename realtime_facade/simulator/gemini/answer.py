@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from ..line import Line
 from ..parts import Call, Message, Mind, Say, ToolOutput, Voice
+from ..record import CallMade
 from ..settings import SessionSettings
 from ..speaking import SpokenChunk, generate
 from .memory import Conversation, Spent, audio_tokens, text_tokens, usage
@@ -243,6 +244,7 @@ class Answer:
             self._spent.text += text_tokens(json.dumps([call.name, call.arguments]))
         batch = Batch(calls=named, blocking=blocking)
         self._model.batches.update(dict.fromkeys(named, batch))
+        self._model.line.record.calls += [CallMade(i, call.name) for i, call in named.items()]
         if blocking:
             self._batch = batch
         function_calls = [

@@ -34,6 +34,9 @@ class Family:
     function_history: bool = True
     """Whether function calls and responses may be part of `clientContent`."""
 
+    wants_nudge: bool = True
+    """After a history that was declared as such, only live text or speech brings an answer."""
+
     whole_transcript: bool = True
     """Input transcription in one piece and unasked, instead of in chunks and on request."""
     voice_activity: bool = True
@@ -65,6 +68,7 @@ FAMILIES = (
         context_update=False,
         media_chunks=True,
         function_history=False,
+        wants_nudge=False,
         whole_transcript=False,
         voice_activity=False,
         bundles=False,

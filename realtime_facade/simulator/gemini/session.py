@@ -18,12 +18,14 @@ from websockets.exceptions import ConnectionClosed
 from ...errors import AudioFormatError
 from ..line import Line
 from ..parts import Entry, Message, Parts, ToolOutput
+from ..record import OutputGiven
 from ..settings import SessionSettings
 from .answer import Answer, Batch, Model
 from .door import GeminiService, address, authenticate
 from .fields import Fields, Refusal, decode, duration, invalid, parse, render
 from .hearing import Began, Ear, Ended
 from .memory import Conversation, Lease, not_resumed, response_text
+from .notes import read
 from .setup import read_setup, read_text, read_tools
 
 _log = logging.getLogger(__name__)
@@ -73,6 +75,8 @@ class GeminiSession:
         self._user_active = False
         self._waiting: list[tuple[Entry, float | None]] = []
         self._seeding = False
+        self._wants_nudge = False
+        """Whether nothing but live input brings an answer."""
         # Set when the client's setup has been accepted.
         self._ear: Ear
         self._model: Model
@@ -107,6 +111,8 @@ class GeminiSession:
                 setup.handle, self._lease, self._settings.clock
             )
         self._seeding = setup.seeds_history and not setup.handle
+        for entry in conversation.entries:
+            self._parts.told(entry)
         self._ear = Ear(self._parts, setup)
         self._stack.push_async_callback(self._ear.close)
         self._model = Model(
@@ -119,6 +125,7 @@ class GeminiSession:
             send=self._send,
             offer_handle=self._offer_handle,
         )
+        self._line.record.known = lambda: self._model.conversation.entries
         await self._send({"setupComplete": {}})
         if resumed_model != setup.model:
             raise Refusal(1011, _INTERNAL_ERROR)
@@ -160,7 +167,7 @@ class GeminiSession:
         if text is not None:
             await self._user_begins(heard=False)
             self._user_active = self._ear.active
-            self._waiting.append((Message("user", text), None))
+            self._waiting += [(entry, None) for entry in self._read("user", text)]
             self._go_on()
         ends_stream = realtime.flag("audioStreamEnd") and not manual
         if ends_stream or "activityEnd" in realtime:
@@ -188,6 +195,7 @@ class GeminiSession:
 
     async def _user_begins(self, *, heard: bool) -> None:
         self._user_active = True
+        self._wants_nudge = False
         if heard:
             await self._line.begin("speaking")
         if self._model.setup.interrupts:
@@ -218,11 +226,12 @@ class GeminiSession:
         if not self._seeding:
             await self._interrupt()
         self._waiting += [(entry, None) for entry in entries]
-        if complete and not self._seeding:
+        if complete and not self._seeding and not self._wants_nudge:
             self._start_answer()
         else:
             self._remember()
-        self._seeding = self._seeding and not complete
+        if self._seeding and complete:
+            self._seeding, self._wants_nudge = False, self._model.setup.family.wants_nudge
 
     def _entries(self, turn: Fields) -> list[Entry]:
         role = turn.only("role", "parts").text("role")
@@ -240,7 +249,17 @@ class GeminiSession:
                 output = response_text(answered.raw("response"))
                 entries.append(ToolOutput(answered.text("name") or "", {}, output))
             if words := part.text("text"):
-                entries.append(Message("user" if role == "user" else "assistant", words))
+                entries += self._read(role, words)
+        return entries
+
+    def _read(self, role: str, text: str) -> list[Entry]:
+        """What a model takes a text for, which is also told to whoever follows the conversation."""
+        entries: list[Entry] = []
+        for said, output in read(role, text):
+            entries.append(said)
+            if output is not None:
+                self._line.record.outputs.append(output)
+            self._parts.told(said)
         return entries
 
     async def _tool_response(self, response: Fields) -> None:
@@ -253,13 +272,13 @@ class GeminiSession:
                 raise invalid()
             if scheduling and family.scheduling == "refused":
                 raise invalid("Function response scheduling is not supported for this model")
+            output = response_text(answer.raw("response"))
+            self._line.record.outputs.append(OutputGiven(call_id, output))
             batch = self._model.batches.get(call_id)
             if batch is None or call_id not in batch.calls:
                 continue  # Cancelled meanwhile: too late, and no error.
             call = batch.calls[call_id]
-            batch.outputs.append(
-                ToolOutput(call.name, call.arguments, response_text(answer.raw("response")))
-            )
+            batch.outputs.append(ToolOutput(call.name, call.arguments, output))
             batch.scheduling.add(scheduling or "WHEN_IDLE")
             if not answer.flag("willContinue"):
                 del batch.calls[call_id], self._model.batches[call_id]

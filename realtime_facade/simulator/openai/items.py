@@ -76,6 +76,14 @@ class Item:
         """What was said, as far as it was heard; waits for a recognizer that is still at work."""
         if self.words is not None:
             await asyncio.wait([self.words])
+        return self.known_text
+
+    @property
+    def known_text(self) -> str:
+        """The same without waiting: "" while a recognizer is at work."""
+        if self.words is not None:
+            if not self.words.done():
+                return ""
             # A recognizer's failure is reported beside the conversation, in an event of its own.
             failed = self.words.cancelled() or self.words.exception()
             return "" if failed else self.words.result()
@@ -174,19 +182,31 @@ class Conversation:
         return self.items[place - 1].id if place else None
 
 
-async def entries(items: Iterable[Item]) -> list[Entry]:
+async def entries(items: Sequence[Item]) -> list[Entry]:
     """What a mind sees: messages as they were heard, and tool outputs."""
+    for item in items:
+        await item.text()
+    return known_entries(items)
+
+
+def known_entries(items: Iterable[Item], *, calls: Iterable[Item] = ()) -> list[Entry]:
+    """The same without waiting for words.
+
+    Args:
+        items: Of which entries are made.
+        calls: Items before them, among which the calls of outputs may be.
+    """
     seen: list[Entry] = []
-    calls: dict[str, dict[str, Any]] = {}
+    named = {item.data["call_id"]: item.data for item in calls if "name" in item.data}
     for item in items:
         data = item.data
         if data["type"] == "message":
-            if text := await item.text():
+            if text := item.known_text:
                 seen.append(Message(data["role"], text))
         elif data["type"] == "function_call":
-            calls[data["call_id"]] = data
+            named[data["call_id"]] = data
         else:
-            call = calls.get(data["call_id"], {})
+            call = named.get(data["call_id"], {})
             arguments = _arguments(call.get("arguments", "{}"))
             seen.append(ToolOutput(call.get("name", ""), arguments, data["output"]))
     return seen

@@ -32,6 +32,8 @@ class Plan:
     max_tokens: int | Literal["inf"]
     metadata: dict[str, str] | None
     in_conversation: bool
+    filler: str | None
+    """What is to be said while tools run: instructions of its own, and no tools to call."""
 
     @classmethod
     def of(
@@ -52,7 +54,20 @@ class Plan:
             max_tokens=options.max_output_tokens or session.max_output_tokens,
             metadata=options.metadata,
             in_conversation=options.conversation == "auto",
+            filler=_filler(options, items),
         )
+
+
+def _filler(options: ResponseOptions, items: Sequence[Item]) -> str | None:
+    if options.tool_choice != "none" or not options.instructions:
+        return None
+    kinds = [(item.data["type"], item.data.get("call_id")) for item in items]
+    called = {call_id for kind, call_id in kinds if kind == "function_call"}
+    answered = {call_id for kind, call_id in kinds if kind == "function_call_output"}
+    if called <= answered:
+        return None
+    # A model that does as it is told: "say this: ..." makes it say what follows.
+    return options.instructions.partition(": ")[2] or options.instructions
 
 
 def context(conversation: Conversation, options: ResponseOptions) -> list[Item]:

@@ -3,7 +3,7 @@
 import base64
 import logging
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
@@ -12,6 +12,7 @@ from ..faults import Phase
 from ..line import Line
 from ..outbox import Outbox
 from ..parts import Call, Mind, Say, Step, Voice
+from ..record import CallMade
 from ..settings import SessionSettings
 from ..speaking import SpokenChunk, closing, generate, tokens
 from .ears import rate_of, to_wire
@@ -88,8 +89,12 @@ class Response:
     async def run(self) -> None:
         """Ask the mind and send what it says; ends with `response.done` unless cancelled."""
         try:
-            seen = await entries(self.plan.items)
-            steps = await self._mind.answer(seen, self.plan.tools, self.plan.instructions)
+            steps: Sequence[Step]
+            if self.plan.filler is not None:
+                steps = [Say(self.plan.filler)]
+            else:
+                seen = await entries(self.plan.items)
+                steps = await self._mind.answer(seen, self.plan.tools, self.plan.instructions)
             for step in steps:
                 if not await self._produce(
                     step, commentary=any(isinstance(s, Call) for s in steps)
@@ -276,6 +281,8 @@ class Response:
         item.data["status"] = "completed" if output.complete else "incomplete"
         at = output.position
         if item.data["type"] == "function_call":
+            if output.complete:
+                self._line.record.calls.append(CallMade(at["call_id"], item.data["name"]))
             self._emit(
                 "response.function_call_arguments.done",
                 **at,

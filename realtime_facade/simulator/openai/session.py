@@ -14,6 +14,7 @@ from ..hearing import SpeechStart, Transcriber
 from ..line import Line
 from ..outbox import Outbox
 from ..parts import Parts
+from ..record import OutputGiven
 from ..settings import SessionSettings
 from .config import (
     BETA_FIELDS,
@@ -24,7 +25,7 @@ from .config import (
 )
 from .dialect import SESSION_LIMIT_S
 from .ears import Ears, rate_of, to_wire
-from .items import Conversation, Item, user_audio
+from .items import Conversation, Item, known_entries, user_audio
 from .plan import Plan, context
 from .response import Response
 from .transcription import transcription_events
@@ -33,6 +34,7 @@ from .wire import (
     AudioAppend,
     AudioClear,
     AudioCommit,
+    FunctionCallOutputItem,
     ItemCreate,
     ItemDelete,
     ItemRetrieve,
@@ -88,6 +90,7 @@ class OpenAISession:
         if headers.get("OpenAI-Beta"):
             return await self._line.close(4000, _BETA_REASON)
         self._ears = self._new_ears(0)
+        self._line.record.known = lambda: known_entries(self._conversation.items)
         self._emit("session.created", session=self._configuration.echo)
         reader = self._start(self._read())
         writer = self._start(self._outbox.run())
@@ -182,7 +185,15 @@ class OpenAISession:
         if event.item.type == "function_call_output" and event.item.call_id in self._open_calls():
             self._held.append(event)
             return
-        self._add(self._conversation.build(event.item), event.previous_item_id)
+        self._add_clients(event)
+
+    def _add_clients(self, event: ItemCreate) -> None:
+        item = self._conversation.build(event.item)
+        self._add(item, event.previous_item_id)
+        if isinstance(event.item, FunctionCallOutputItem):
+            self._line.record.outputs.append(OutputGiven(event.item.call_id, event.item.output))
+        for entry in known_entries([item], calls=self._conversation.items):
+            self._parts.told(entry)
 
     def _open_calls(self) -> set[str]:
         return {call_id for response in self._running for call_id in response.call_ids}
@@ -342,7 +353,7 @@ class OpenAISession:
         held, self._held = self._held, []
         for event in held:
             with self._answering_errors(event.event_id):
-                self._add(self._conversation.build(event.item), event.previous_item_id)
+                self._add_clients(event)
 
     def _active(self) -> Response | None:
         """The one response that writes to the conversation."""

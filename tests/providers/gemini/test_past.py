@@ -109,7 +109,7 @@ def test_functions_and_the_applications_words_are_notes_in_one_turn(resume):
     assert [t["role"] for t in turns] == ["user", "model"]
     system, user, *notes = [part["text"] for part in turns[0]["parts"]]
     assert (system, user) == (NOTE + "Be brief", "Weather?")
-    call = {"function": "weather", "arguments": {"city": "Zürich"}}
+    call = {"function": "weather", "arguments": {"city": "Zürich"}, "call": "a"}
     assert [json.loads(note.removeprefix(NOTE)) for note in notes] == [
         {**call, "result": "sunny"},
         {**call, "error": "no such city"},
