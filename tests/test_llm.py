@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from realtime_facade import OpenAIProvider, RealtimeConfig, RealtimeVoice, Supervisor, TurnEnded
 from realtime_facade.errors import (
     ConfigurationError,
     MissingExtra,
@@ -15,6 +16,8 @@ from realtime_facade.errors import (
 )
 from realtime_facade.llm import ChatMessage, ChatModel, ChatOpenAI, ChatToolCall
 from realtime_facade.redaction import SECRET
+from realtime_facade.simulator.scenario import Scenario
+from realtime_facade.simulator.server import Simulator
 from realtime_facade.tools.definition import ToolDefinition
 
 pytest.importorskip("openai")
@@ -293,3 +296,55 @@ def test_importing_it_does_not_load_the_sdk():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30
     )
     assert done.stdout.strip() == "False"
+
+
+async def test_it_is_what_a_supervisor_thinks_with(server: Server):
+    async def find_tables(people: int) -> list[str]:
+        """Find free tables."""
+        return ["the window"] * people
+
+    scenario = Scenario.parse(
+        """
+        [[turns]]
+        steps = [
+          { call = "supervisor", arguments = { task = "book a table for two" } },
+          { say = "{output}" },
+        ]
+        """
+    )
+    server.replies = [
+        says(None, ("a", "find_tables", '{"people": "two"}')),
+        says(None, ("b", "find_tables", '{"people": 2}')),
+        says(None, ("c", "done", '{"result": "The window is yours."}')),
+    ]
+    supervisor = Supervisor(
+        description="Books tables.",
+        instructions="Book carefully.",
+        llm=model(server),
+        tools=[find_tables],
+    )
+    async with Simulator(scenario=scenario, wires=("openai",), speed=0) as provider:
+        voice = RealtimeVoice(
+            OpenAIProvider(api_key="x", base_url=provider.openai_url),
+            RealtimeConfig(tools=[supervisor]),
+        )
+        async with asyncio.timeout(10), voice.connect() as session:
+            events = session.events()
+            await session.send_text("A table for two, please.")
+            async for event in events:
+                if isinstance(event, TurnEnded):
+                    break
+    assert session.history.turns[-1].text == "The window is yours."
+    bodies = [body for _, _, body in server.requests]
+    assert [tool["function"]["name"] for tool in bodies[0]["tools"]] == [
+        "find_tables",
+        "done",
+        "clarify",
+    ]
+    assert bodies[0]["messages"][0]["content"].startswith("Book carefully.")
+    assert "User: A table for two, please." in bodies[0]["messages"][1]["content"]
+    assert [m["content"] for m in bodies[2]["messages"] if m["role"] == "tool"] == [
+        "wrong arguments for find_tables: people: Input should be a valid integer, unable to "
+        "parse string as an integer",
+        '["the window","the window"]',
+    ]
