@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import (
     ConnectionClosed,
-    InvalidHandshake,
     InvalidStatus,
     InvalidURI,
+    WebSocketException,
 )
 from websockets.protocol import State
 from websockets.typing import Subprotocol
@@ -152,7 +152,7 @@ async def dial(
             retryable=True,
             advice="check the network, or raise setup_timeout_s",
         )
-    except (OSError, InvalidHandshake) as failed:
+    except (OSError, WebSocketException, ImportError) as failed:  # also a proxy that cannot be
         error = RealtimeConnectionError(
             f"cannot connect to {endpoint.host}: {redactor.text(str(failed))}",
             provider=provider,
