@@ -72,7 +72,7 @@ def words(talk):
     return "".join(t.text for t in talk.of(TranscriptDelta) if t.speaker == "assistant")
 
 
-async def test_a_question_of_the_supervisor_reaches_the_user_and_the_answer_gets_back(start):
+async def test_a_question_of_the_supervisor_reaches_the_user_and_the_answer_gets_back(start, row):
     async def find_table(people: int = 1) -> str:
         return "the window"
 
@@ -82,14 +82,21 @@ async def test_a_question_of_the_supervisor_reaches_the_user_and_the_answer_gets
         calls("find_table", people=2),
         calls("done", result="Booked for two."),
     )
-    supervisor = Supervisor(description="Books tables.", llm=model, tools=[find_table])
+    supervisor = Supervisor(
+        description="Books tables.",
+        llm=model,
+        tools=[find_table],
+        holding_instruction="One moment.",
+    )
     async with start(BOOKING, tools=(supervisor,)) as talk:
         await talk.session.send_text("A table, please.")
         await talk.until(TurnEnded)
         assert [e.question for e in talk.of(SupervisorAsked)] == ["For how many people?"]
         [told] = talk.of(ToolCallCompleted)
         assert "For how many people?" in told.output
-        assert words(talk) == "How many?"
+        assert words(talk).endswith("How many?")
+        if row.provider == "openai":  # it speaks while its tools run
+            assert words(talk).startswith("One moment.")
 
         await talk.session.send_text("For two.")
         await talk.until(TurnEnded)
@@ -116,7 +123,12 @@ async def test_a_user_who_speaks_while_it_works_is_answered(start, speech):
         return "the window"
 
     model = Script(calls("find_table"), calls("done", result="Booked."))
-    supervisor = Supervisor(description="Books tables.", llm=model, tools=[find_table])
+    supervisor = Supervisor(
+        description="Books tables.",
+        llm=model,
+        tools=[find_table],
+        holding_instruction="One moment.",
+    )
     async with start(MEANWHILE, tools=(supervisor,)) as talk:
         await talk.session.send_text("A table, please.")
         await talk.until(SupervisorStarted)
