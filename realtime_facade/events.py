@@ -303,9 +303,47 @@ class Interrupted(Event, frozen=True):
     """How much of `item_id` was heard, in ms."""
     items: tuple[HeardItem, ...] = ()
     """Every item that was cut, in order; 0 ms heard means the item was deleted."""
-    reason: Literal["speech", "request"] = "speech"
+    reason: Literal["speech", "request", "guardrail"] = "speech"
     estimated: bool = False
     """True when no sink reported its position, so `heard_ms` follows the wall clock."""
+
+
+GuardrailAction = Literal["cut", "replaced", "none"]
+"""What became of an answer: it was stopped, another one was asked for in its place, or there was
+nothing left to stop."""
+
+
+class GuardrailTripped(Event, frozen=True):
+    """A guardrail objects to what is said."""
+
+    urgent: ClassVar[bool] = True
+
+    type: Literal["guardrail_tripped"] = "guardrail_tripped"
+    guardrail: str
+    """Its name."""
+    direction: Literal["input", "output"]
+    action: GuardrailAction
+    output_info: Any = None
+    """What it found, in its own words."""
+    text: str = Field(repr=False)
+    """What it has read: the item's words so far."""
+    item_id: str = ""
+    response_id: str = ""
+
+
+class GuardrailFailed(Event, frozen=True):
+    """A guardrail has no result: it raised, or is late. Its policy has decided."""
+
+    urgent: ClassVar[bool] = True
+
+    type: Literal["guardrail_failed"] = "guardrail_failed"
+    guardrail: str
+    direction: Literal["input", "output"]
+    allowed: bool
+    """Whether what it should have read passes unread."""
+    action: GuardrailAction
+    problem: str
+    item_id: str = ""
 
 
 class PlaybackHeld(Event, frozen=True):
@@ -538,6 +576,8 @@ AnyEvent = Annotated[
     | UsageLimitReached
     | TurnEnded
     | Interrupted
+    | GuardrailTripped
+    | GuardrailFailed
     | PlaybackHeld
     | PlaybackResumed
     | EchoMeasured
