@@ -51,6 +51,8 @@ class RequestResponse(Command):
     interim: bool = False
     """Say something while tools run, without calling any. Dropped when their results, or anything
     else that wants an answer, come before it could be sent."""
+    at_once: bool = False
+    """Do not wait for the end of an answer that nobody is to hear any more."""
 
 
 class CancelResponse(Command):
@@ -116,3 +118,6 @@ AnyCommand = (
     | SendRaw
 )
 """The closed union."""
+
+Delivery = Literal["sent", "queued", "dropped"]
+"""What became of a command: on its way, waiting for the next connection, or nothing."""

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from .conversation import ConversationSeed
 from .tools.registry import Tools, ToolSource
 
 
@@ -100,6 +101,9 @@ class RealtimeConfig(BaseModel):
     transcription: Transcription | None = Field(default_factory=Transcription)
     """Of the user's speech. `True` and `False` are accepted; None switches it off."""
 
+    conversation_seed: ConversationSeed | None = None
+    """What the model takes for the conversation so far; told before any audio."""
+
     modalities: tuple[Literal["text", "audio"], ...] = ("audio",)
     """`("audio",)` is audio with its transcript; `("text",)` is text alone."""
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
@@ -125,6 +129,18 @@ class RealtimeConfig(BaseModel):
     """Leave out the silence with which models begin to speak; positions stay right."""
     captions: Literal["generated", "heard"] = "generated"
     """When the assistant's words are told: as they come, or as they sound."""
+
+    reconnect: bool = True
+    """Whether a lost connection is made again, and a connection renewed before its limit."""
+    reconnect_budget_s: Annotated[float, Field(gt=0)] = 30.0
+    """How long it is tried before the session ends."""
+    renew_after_s: Annotated[float, Field(gt=0)] | None = None
+    """Age at which a connection is renewed; None: at nine tenths of the provider's limit."""
+    stall_timeout_s: Annotated[float, Field(gt=0)] | None = 12.0
+    """How long an answer may keep everybody waiting before something is done; None: for ever."""
+
+    max_hold_ms: Annotated[int, Field(gt=0)] = 3_000
+    """How long the listener may be kept waiting in silence by guardrails in hold mode."""
 
     setup_timeout_s: Annotated[float, Field(gt=0)] = 15.0
     """From dialling to the provider's acceptance of this configuration."""

@@ -10,7 +10,6 @@ from collections.abc import (
     Generator,
     Sequence,
 )
-from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -19,7 +18,8 @@ from pydantic_core import from_json
 from .audio.playback import AudioSink, Playback
 from .audio.vad import Vad
 from .config import RealtimeConfig, VADMode
-from .errors import RealtimeConnectionError, SessionClosed
+from .dialing import Dialer
+from .errors import ConfigurationError, RealtimeConnectionError, SessionClosed
 from .events import (
     AudioChunk,
     ErrorOccurred,
@@ -34,15 +34,15 @@ from .features.tool_calls import ToolCalls
 from .features.usage import UsageLimit, UsageMeter
 from .handlers import adapt, assistant_text, wants
 from .prices import PriceList
-from .providers.base import NO_PAST, Frame, Profile, Provider
+from .providers.base import Frame, Provider
 from .providers.registry import (
     available_providers,
     choose_provider,
     configured_providers,
     provider_class,
+    provider_named,
     register,
 )
-from .redaction import secrets_in
 from .session.engine import Engine
 from .session.event_bus import EventBus, Handler, Subscription
 from .session.gate import SpeechGate
@@ -50,8 +50,6 @@ from .session.observer import Observer
 from .session.session import EventStream, Session
 from .tools.context import ToolContext
 from .tools.registry import Tools
-from .transport.base import Transport
-from .transport.websocket import dial
 
 if TYPE_CHECKING:
     from .features.cassette import CassetteRecorder
@@ -85,7 +83,8 @@ class RealtimeVoice:
     Args:
         provider: A registered name, a `Provider`, or None to let the environment decide:
             `REALTIME_VOICE_PROVIDER`, else whichever of `OPENAI_API_KEY`, `GEMINI_API_KEY`,
-            `GOOGLE_API_KEY` is set, in this order.
+            `GOOGLE_API_KEY` is set, in this order. Of several, the later ones take over when the
+            earlier ones cannot be had or cannot go on.
         config: What the conversation should be like.
         api_key: Instead of the environment's.
         base_url: Of a compatible server, instead of the provider's own.
@@ -112,7 +111,7 @@ class RealtimeVoice:
 
     def __init__(
         self,
-        provider: str | Provider | None = None,
+        provider: str | Provider | Sequence[str | Provider] | None = None,
         config: RealtimeConfig | None = None,
         *,
         api_key: str | None = None,
@@ -127,11 +126,14 @@ class RealtimeVoice:
         context: object = None,
         features: Sequence[Callable[[], Observer]] = (),
     ) -> None:
-        if isinstance(provider, Provider):
-            self.provider = provider.with_key(api_key, base_url)
-        else:
-            name = provider or self._fixed_provider or choose_provider()
-            self.provider = provider_class(name)(api_key=api_key, base_url=base_url)
+        wanted = (
+            [provider] if provider is None or isinstance(provider, str | Provider) else provider
+        )
+        if not wanted:
+            raise ConfigurationError("no provider is named", advice="name one, or leave it out")
+        first = wanted[0] or self._fixed_provider or choose_provider()
+        self.provider = provider_named(first).with_key(api_key, base_url)
+        self._fallbacks = [provider_named(other) for other in wanted[1:] if other is not None]
         self.config = config or RealtimeConfig()
         self.sink = sink
         """Used by conversations started afterwards."""
@@ -270,14 +272,17 @@ class RealtimeVoice:
 
     # -- conversations ------------------------------------------------------------------------
 
-    def connect(self) -> Connection:
+    def connect(self, event_bus: EventBus | None = None) -> Connection:
         """Start a conversation: `async with voice.connect() as session:`, or `await` it.
+
+        Args:
+            event_bus: For this conversation, where it has subscribers already.
 
         Raises:
             ConfigurationError: Before dialling, if the provider cannot do what is asked for.
             RealtimeConnectionError: If it cannot be reached, or does not accept the session.
         """
-        return Connection(lambda: self._open(EventBus()))
+        return Connection(lambda: self._open(event_bus or EventBus()))
 
     async def disconnect(self) -> None:
         """Close every conversation that this object has open."""
@@ -334,96 +339,51 @@ class RealtimeVoice:
             await session.close()
 
     async def _open(self, bus: EventBus) -> Session:
-        provider, config = self.provider, self.config
-        # Whatever can be wrong on this side shows before anything is dialled.
-        tools = Tools(config.tools)
-        profile = provider.profile(config)
-        definitions = tools.definitions(
-            speaks_while_running=profile.supports_answers_during_tools
-        )
-        provider.check_voice(config, profile)
-        codec = provider.codec(config, profile, definitions)
-        gate = self._speech_gate(profile)
+        config = self.config
+        gate = self._speech_gate()
         echo = self._echo_control(gate) if self._echo_cancellation else None
         recorder = self._recorder()
-        history, farewell = History(), Farewell()
+        history, farewell = History(config.conversation_seed), Farewell()
+        features = [make() for make in self._features]
         tool_calls = ToolCalls(
-            tools,
+            Tools(config.tools),
             self._tool_handler,
             timeout_s=config.tool_timeout_s,
             max_parallel=config.max_parallel_tools,
             max_output_chars=config.max_tool_output_chars,
-            resources=[*self.resources, bus, history.conversation, farewell],
+            resources=[*self.resources, bus, history.conversation, farewell, *features],
         )
         tool_calls.check_resources(later=(Session, ToolContext))
         observers = [
             history,
             farewell,
             tool_calls,
-            UsageMeter(self._usage_limit, self._prices),
+            UsageMeter(self._usage_limit, self._prices, farewell.leave),
             *([echo] if echo is not None else []),
             *([recorder] if recorder is not None else []),
-            *(make() for make in self._features),
+            *features,
         ]
-        async with AsyncExitStack() as stack:
-            try:
-                async with asyncio.timeout(config.setup_timeout_s):
-                    endpoint = await stack.enter_async_context(provider.serving(config, profile))
-                    transport: Transport = await dial(
-                        endpoint,
-                        provider=provider.name,
-                        timeout_s=config.setup_timeout_s,
-                        ping_interval_s=profile.ping_interval_s,
-                        ping_timeout_s=profile.ping_timeout_s,
-                        explain_refusal=provider.explain_refusal,
-                        secrets=secrets_in(config.provider_options),
-                    )
-                    if recorder is not None:
-                        transport, codec = recorder.connection(
-                            transport,
-                            codec,
-                            provider=provider,
-                            config=config,
-                            model=profile.model,
-                            tools=definitions,
-                            past=NO_PAST,
-                            secrets=endpoint.secrets,
-                        )
-                    resources = stack.pop_all()
-
-                    async def release() -> None:
-                        self._engines.discard(engine)
-                        await resources.aclose()
-
-                    engine = Engine(
-                        transport=transport,
-                        codec=codec,
-                        profile=profile,
-                        config=config,
-                        playback=Playback(config.output_rate, sink=self.sink),
-                        bus=bus,
-                        observers=observers,
-                        explain_close=provider.explain_close,
-                        release=release,
-                        on_frame=self._wire_tap(bus),
-                        gate=gate,
-                        clean=echo.clean if echo is not None else None,
-                    )
-                    stack.push_async_callback(engine.close)
-                    for kinds, handler in self._handlers:
-                        bus.subscribe(kinds, handler)
-                    started = await engine.begin()
-            except TimeoutError:
-                raise RealtimeConnectionError(
-                    f"{provider.name} did not accept the session within "
-                    f"{config.setup_timeout_s:g} s",
-                    provider=provider.name,
-                    retryable=True,
-                    advice="check the network, or raise setup_timeout_s",
-                ) from None
-            stack.pop_all()
+        engine = Engine(
+            providers=[self.provider, *self._fallbacks],
+            dial=Dialer(self.provider, on_frame=self._wire_tap(bus), recorder=recorder),
+            config=config,
+            playback=Playback(config.output_rate, sink=self.sink),
+            bus=bus,
+            observers=observers,
+            history=history.conversation,
+            forget=self._engines.discard,
+            gate=gate,
+            clean=echo.clean if echo is not None else None,
+        )
+        for kinds, handler in self._handlers:
+            bus.subscribe(kinds, handler)
+        try:
+            await engine.begin()
+        except BaseException:
+            await engine.close()
+            raise
         self._engines.add(engine)
-        session = Session(engine, started=started, history=history.conversation)
+        session = Session(engine, history=history.conversation)
         tool_calls.resources.append(session)
         return session
 
@@ -438,11 +398,11 @@ class RealtimeVoice:
             path = path.with_stem(f"{path.stem}-{self._recorded}")
         return CassetteRecorder(path, audio=self._record_audio)
 
-    def _speech_gate(self, profile: Profile) -> SpeechGate | None:
+    def _speech_gate(self) -> SpeechGate | None:
         if self._vad is None:
             return None
         return SpeechGate(
-            self._vad(), profile.input_rate, verdict_ms=self.config.interruption_verdict_ms
+            self._vad(), self.config.input_rate, verdict_ms=self.config.interruption_verdict_ms
         )
 
     def _echo_control(self, gate: SpeechGate | None) -> "EchoControl":

@@ -81,7 +81,7 @@ async def turn(voice: RealtimeVoice, text: str = "hello") -> list[Event]:
 async def test_run_sends_the_audio_waits_for_the_answer_and_ends(voice):
     events = [event async for event in voice.run(speech())]
     kinds = [type(e) for e in events]
-    assert kinds[0] is SessionStarted
+    assert SessionStarted in kinds[:2]
     assert kinds[-1] is SessionEnded
     assert SpeechStarted in kinds
     text = "".join(
@@ -133,7 +133,8 @@ async def test_run_raises_when_the_microphone_does(voice):
 async def test_run_raises_when_the_connection_is_lost(monkeypatch):
     scenario = SCENARIO + '[[faults]]\nkind = "close"\ncode = 1011\nreason = "oops"\n'
     async with Simulator(scenario=Scenario.parse(scenario), speed=50) as server:
-        voice = RealtimeVoice("openai", api_key="x", base_url=server.openai_url)
+        config = RealtimeConfig(reconnect_budget_s=0.3)
+        voice = RealtimeVoice("openai", config, api_key="x", base_url=server.openai_url)
         with pytest.raises(RealtimeConnectionError) as caught:
             async for _ in voice.run(speech()):
                 pass

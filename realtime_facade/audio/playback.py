@@ -6,7 +6,7 @@ count samples on one timeline: the audio that was written and not cut away again
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -148,6 +148,13 @@ class Playback:
         """How much is still to be heard."""
         return (self._end - self.position) * 1000 / self.rate
 
+    @property
+    def audible(self) -> tuple[str, ...]:
+        """Items of which something is still to be heard."""
+        position = self.position
+        ends = (s.item_id for s in self._spans if s.start + s.samples > position)
+        return tuple(dict.fromkeys(ends))
+
     def progress(self, item_id: str) -> tuple[int, int] | None:
         """Samples of `item_id` that were heard and received; None before it and after its end."""
         position = self.position
@@ -171,8 +178,12 @@ class Playback:
         if isinstance(self._sink, HoldingSink):
             self._sink.resume()
 
-    def cut(self) -> tuple[Cut, ...]:
-        """Silence the sink and forget what was not heard; the items that lost audio, in order."""
+    def cut(self, held: Mapping[str, int] | None = None) -> tuple[Cut, ...]:
+        """Silence the sink and forget what was not heard; the items that lost audio, in order.
+
+        Args:
+            held: Samples by item that were received after all that was written, and kept back.
+        """
         if self._sink is not None:
             self._sink.clear()
         position = self.position
@@ -182,6 +193,9 @@ class Playback:
             whole = span.skipped + span.samples
             received[span.item_id] = received.get(span.item_id, 0) + whole
             heard[span.item_id] = heard.get(span.item_id, 0) + _heard(span, position)
+        for item_id, samples in (held or {}).items():
+            received[item_id] = received.get(item_id, 0) + samples
+            heard.setdefault(item_id, 0)
         self._spans.clear()
         self._end = position
         return tuple(

@@ -50,9 +50,9 @@ class EchoControl(Observer):
         """Prepare for the session's rates."""
         self._control = control
         self._tape = HeardTape(control.playback)
-        self._canceller = self._make(control.profile.input_rate)
-        self._far = Resampler(control.config.output_rate, control.profile.input_rate)
-        self._cold_bytes = round(2 * WARM_UP_S * control.profile.input_rate)
+        self._canceller = self._make(control.config.input_rate)
+        self._far = Resampler(control.config.output_rate, control.config.input_rate)
+        self._cold_bytes = round(2 * WARM_UP_S * control.config.input_rate)
         self._shut(True)
 
     def on_event(self, event: Event) -> None:
@@ -64,7 +64,7 @@ class EchoControl(Observer):
                 self._tape.cut()
 
     def clean(self, pcm: bytes) -> bytes:
-        """The microphone's audio without the assistant: mono s16le at the profile's input rate."""
+        """The microphone's audio without the assistant: mono s16le at the session's input rate."""
         far = self._far.push(self._tape.take())
         cleaned = self._canceller.process(pcm, far)
         if far and self._cold_bytes > 0:

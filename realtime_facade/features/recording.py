@@ -195,14 +195,14 @@ class _Desk:
         self._clock = clock
         self._began = clock()
         self._join = interleave if stereo else mix
-        self._resampler = Resampler(control.profile.input_rate, self._rate)
+        self._resampler = Resampler(control.config.input_rate, self._rate)
         self._user = _Track()
         self._assistant = _Track()
         self._assistant_sounds = False
         self._handed_out = 0
 
     def hear_user(self, pcm: bytes) -> None:
-        """Place sound at the profile's input rate, which ends now."""
+        """Place sound at the session's input rate, which ends now."""
         samples = len(pcm) // SAMPLE_BYTES * self._rate / self._resampler.from_rate
         start = self._now - round(samples)
         end = self._user.end + round(self._resampler.delay_ms * self._rate / 1000)

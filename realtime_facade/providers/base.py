@@ -167,6 +167,8 @@ class Provider(ABC):
     default_model: ClassVar[str]
     models: ClassVar[tuple[str, ...]]
     voices: ClassVar[tuple[str, ...]]
+    low_voices: ClassVar[frozenset[str]] = frozenset()
+    """Those of them that are deep, so that another provider's voice can be matched."""
 
     def __init__(self, *, api_key: str | None = None, base_url: str | None = None) -> None:
         self._api_key = api_key

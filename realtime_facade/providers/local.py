@@ -33,6 +33,7 @@ class LocalProvider(Provider):
     default_model: ClassVar[str] = OpenAIProvider.default_model
     models: ClassVar[tuple[str, ...]] = (OpenAIProvider.default_model, GeminiProvider.default_model)
     voices: ClassVar[tuple[str, ...]] = (*OpenAIProvider.voices, *GeminiProvider.voices)
+    low_voices: ClassVar[frozenset[str]] = OpenAIProvider.low_voices | GeminiProvider.low_voices
 
     def __init__(
         self,

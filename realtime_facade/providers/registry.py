@@ -66,6 +66,15 @@ def provider_class(name: str) -> type[Provider]:
     return loaded
 
 
+def provider_named(name: str | Provider) -> Provider:
+    """A provider with the environment's key, or the very provider that was given.
+
+    Raises:
+        ConfigurationError: If there is none of this name.
+    """
+    return name if isinstance(name, Provider) else provider_class(name)()
+
+
 def choose_provider() -> str:
     """The provider for an application that names none.
 

@@ -1,85 +1,104 @@
-"""Owns the tasks of one connection and the order of effects; decides nothing.
+"""Owns the tasks of one conversation and the order of effects; decides nothing.
 
-One reader, one writer, one dispatch: state, playback, features, application.
+One dispatch for everything that happens: state, playback, features, application. Connections come
+and go below it (`connection.py`); a conversation outlives them.
 """
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 from ..audio.playback import Playback
-from ..commands import AnyCommand, AppendAudio, UpdateSession
+from ..commands import (
+    AnyCommand,
+    AppendAudio,
+    CancelResponse,
+    CommitAudio,
+    DeleteItem,
+    Delivery,
+    EndAudio,
+    TruncateOutput,
+    UpdateSession,
+)
 from ..config import RealtimeConfig
-from ..errors import ProtocolError, RealtimeConnectionError, RealtimeError, SessionClosed
+from ..conversation import ConversationHistory
+from ..errors import RealtimeError, SessionClosed
 from ..events import (
     AudioChunk,
     AudioDropped,
     ConfigWarning,
     ErrorOccurred,
     Event,
+    InputCommitted,
     OutputCancelled,
+    ResponseDone,
     SessionEnded,
+    SessionExpiring,
+    SessionResumable,
     SessionStarted,
     SpeechStarted,
     SpeechStopped,
+    ToolCallRequest,
     TranscriptDelta,
 )
-from ..providers.base import Codec, Frame, Output, Profile
-from ..transport.base import Transport, TransportClosed
+from ..providers.base import Past, Profile, Provider
 from .barge_in import interrupt
+from .carried import Carried
+from .connection import ConnectionKeeper, Dial
 from .event_bus import EventBus
 from .gate import SpeechGate
 from .observer import Observer
-from .outbox import Outbox
 from .speech import Speech
 from .state import Conversation, Phase, answers_speech
+from .tasks import Tasks
 from .verdict import Judge
 
 logger = logging.getLogger("realtime_facade")
 
+OVERLAP_MS = 500
+"""So much of the microphone is sent again to a connection that takes over: its detector begins
+anew, and the user may just have begun to speak."""
+
 
 class Engine:
-    """Runs a codec over a transport. Implements `observer.Control`."""
+    """Holds a conversation over one connection after another.
+
+    Implements `observer.Control` for features and `connection.Host` for connections.
+    """
 
     def __init__(
         self,
         *,
-        transport: Transport,
-        codec: Codec,
-        profile: Profile,
+        providers: Sequence[Provider],
+        dial: Dial,
         config: RealtimeConfig,
         playback: Playback,
         bus: EventBus,
         observers: Sequence[Observer],
-        explain_close: Callable[[int | None, str], RealtimeConnectionError],
-        release: Callable[[], Awaitable[None]],
-        on_frame: Callable[[Frame], None] | None = None,
+        history: ConversationHistory,
+        forget: Callable[["Engine"], None] = lambda _: None,
         gate: SpeechGate | None = None,
         clean: Callable[[bytes], bytes] | None = None,
     ) -> None:
-        self._profile = profile
         self._config = config
         self._playback = playback
         self.bus = bus
-        self.outbox = Outbox()
         self.conversation = Conversation(answers_speech=answers_speech(config))
+        self.connection = ConnectionKeeper(providers, dial, self)
         self.ended: RealtimeError | None = None
         """Why the session is over; None while it lives."""
         self.finished = asyncio.Event()
-        """Set when the connection is over and `SessionEnded` was published."""
+        """Set when the session is over and `SessionEnded` was published."""
+        self.started = SessionStarted()
+        """What the newest connection began with."""
         self.warnings: list[ConfigWarning] = []
-        self._transport = transport
-        self._codec = codec
         self._observers = list(observers)
         self._listeners = [observer for observer in observers if observer.wants_audio]
-        self._explain_close = explain_close
-        self._release = release
+        self._forget = forget
         self._clean = clean
-        self._on_frame = on_frame
-        self._started: asyncio.Future[SessionStarted] = asyncio.get_running_loop().create_future()
-        self._children: set[asyncio.Task[Any]] = set()
+        self._tasks = Tasks(self._work_failed)
+        self.start, self.call_later = self._tasks.start, self._tasks.call_later
         self._speech = Speech(config, playback, release=bus.publish, call_later=self.call_later)
         self._gate = gate
         self._judge = Judge(
@@ -89,9 +108,10 @@ class Engine:
             publish=self._publish,
             call_later=self.call_later,
         )
-        self._reader: asyncio.Task[None] | None = None
-        self._writer: asyncio.Task[None] | None = None
-        self._fatal: RealtimeError | None = None
+        self._carried = Carried(history, config.input_rate)
+        self._history = history
+        self._profile = providers[0].profile(config)
+        self._attached = False
         self._closing: asyncio.Task[None] | None = None
 
     @property
@@ -101,7 +121,7 @@ class Engine:
 
     @property
     def profile(self) -> Profile:
-        """What the provider can do."""
+        """What the provider in use can do."""
         return self._profile
 
     @property
@@ -114,22 +134,26 @@ class Engine:
         """Whose turn it is."""
         return self.conversation.phase
 
+    async def room(self) -> None:
+        """Wait until audio can be sent without piling up."""
+        link = self.connection.link
+        if link is not None and link.outbox.waiting_ms > link.outbox.limit_ms / 2:
+            await link.outbox.room()
+
     # -- life ---------------------------------------------------------------------------------
 
     async def begin(self) -> SessionStarted:
-        """Begin to talk; returns when the provider has accepted the configuration.
+        """Connect; returns when a provider has accepted the configuration.
 
-        The caller holds the deadline, and calls `close` whatever happens.
+        The caller calls `close` whatever happens.
 
         Raises:
-            RealtimeError: Why the provider did not accept.
+            RealtimeError: Why no provider did.
         """
+        self._attached = True
         for observer in self._observers:
             observer.attach(self)
-        self._apply(self._codec.open())
-        self._reader = asyncio.create_task(self._read(), name="realtime reader")
-        self._writer = asyncio.create_task(self._write(), name="realtime writer")
-        return await self._started
+        return await self.connection.begin()
 
     async def close(self, reason: str = "closed by this side") -> None:
         """End the session politely and wait until nothing of it runs. Idempotent.
@@ -139,18 +163,15 @@ class Engine:
         self.hang_up(reason)
         assert self._closing is not None  # noqa: S101 - `hang_up` made it
         caller = asyncio.current_task()
-        if caller not in self._children and not self.bus.owns(caller):
+        if caller not in self._tasks and not self.bus.owns(caller):
             # Shielded: a closer that is cancelled must not leave the session half closed.
             await asyncio.shield(self._closing)
 
     async def _close(self, reason: str) -> None:
-        if self.ended is None and self._writer is not None:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.outbox.drained(), 1.0)
-        await self._transport.close()
+        await self.connection.close(drain_s=1.0)
         self._end(SessionEnded(requested=True, reason=reason), None)
-        await self._stop_tasks()
-        if self._reader is not None:
+        await self._tasks.ended()
+        if self._attached:
             for observer in self._observers:
                 try:
                     await observer.finish()
@@ -158,48 +179,52 @@ class Engine:
                     # The others have to be finished, and the connection's resources released.
                     logger.exception("%s could not finish", type(observer).__name__)
         await self.bus.close()
-        await self._release()
-
-    async def _stop_tasks(self) -> None:
-        tasks = {t for t in (self._reader, self._writer, *self._children) if t is not None}
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        self._forget(self)
 
     def _end(self, event: SessionEnded, error: RealtimeError | None) -> None:
         if self.ended is not None:
             return
         self.ended = error or SessionClosed("the session was closed by this side")
-        self.outbox.close()
-        for child in self._children:
-            child.cancel()
-        if not self._started.done():
-            self._started.set_exception(self.ended)
-            self._started.exception()  # retrieved here too: nobody may be waiting any more
+        self._tasks.cancel()
         self._publish(event)
         self.finished.set()
 
     # -- commands -----------------------------------------------------------------------------
 
-    def execute(self, command: AnyCommand) -> None:
-        """Send a command; never waits.
+    def execute(self, command: AnyCommand) -> Delivery:
+        """Send a command, or keep it for the next connection; never waits.
 
         Raises:
             SessionClosed: If the session is over.
             ConfigurationError: If the provider has no such thing.
         """
         self.check_open()
-        output = self._codec.send(command)
+        link = self.connection.link
+        events: Sequence[Event] = ()
+        delivery: Delivery = "sent"
+        if link is not None:
+            events = link.execute(command)
+        elif isinstance(command, CancelResponse | TruncateOutput | DeleteItem):
+            delivery = "dropped"  # what it is about went with the connection
+        elif not isinstance(command, UpdateSession | CommitAudio | EndAudio):
+            delivery = self._carried.waiting.add(command)
+        else:
+            delivery = "queued"  # the next connection begins with it
+        if delivery == "dropped":
+            return delivery
+        if isinstance(command, CommitAudio | EndAudio):
+            self._carried.turn.closed_by = command
         if isinstance(command, UpdateSession):
             self._config = command.config
             self.conversation.answers_speech = answers_speech(command.config)
         self.conversation.on_command(command)
         self._tell(self._observers, command)
-        self._apply(output)
+        for event in events:
+            self.emit(event)
+        return delivery
 
-    def send_audio(self, pcm: bytes) -> None:
-        """Queue audio at the profile's input rate; never waits, drops the oldest when too late.
+    def send_audio(self, pcm: bytes) -> Delivery:
+        """Queue audio at the session's input rate; never waits, drops the oldest when too late.
 
         The session must be open.
         """
@@ -208,16 +233,19 @@ class Engine:
         if self._gate is not None:
             pcm = self._judge.microphone(self._gate, pcm)
         if not pcm:
-            return
-        command = AppendAudio(data=pcm)
-        frames, events = self._codec.send(command)
-        self._tell(self._listeners, command)
-        for frame in frames[:-1]:
-            self._send(frame)
-        for frame in frames[-1:]:
-            self._send(frame, len(pcm) * 500 / self._profile.input_rate)
-        for event in events:
+            return "sent"
+        if self._listeners:
+            self._tell(self._listeners, AppendAudio(data=pcm))
+        dropped = self._carried.turn.add(pcm)
+        link = self.connection.link
+        if link is None:
+            if dropped:
+                ms = dropped * 500 / self._config.input_rate
+                self.emit(AudioDropped(direction="input", duration_ms=ms))
+            return "queued"
+        for event in link.append(pcm):
             self.emit(event)
+        return "sent"
 
     def interrupt(self) -> None:
         """Fall silent now and stop generating; does nothing when nothing is being said."""
@@ -239,51 +267,165 @@ class Engine:
         conversation = self.conversation
         if type(event) is AudioChunk:
             if not conversation.is_stale(event.response_id):
+                if not conversation.replied:
+                    self._replied()
                 self._sound(event)
             return
         if type(event) is TranscriptDelta and conversation.is_stale(event.response_id):
             return
         conversation.on_event(event)
         match event:
-            case SpeechStarted() if self._config.interrupt_response:
-                self._judge.speech_started(self._config.interruption_verdict_ms)
+            case TranscriptDelta(speaker="assistant") | ToolCallRequest():
+                if not conversation.replied:
+                    self._replied()
+            case SpeechStarted():
+                self._carried.turn.speech_started()
+                if self._config.interrupt_response:
+                    self._judge.speech_started(self._config.interruption_verdict_ms)
             case SpeechStopped():
                 self._judge.speech_stopped()
+            case InputCommitted() if not conversation.answers_speech:
+                self._carried.turn.answered()
+            case ResponseDone(status="completed"):
+                self.connection.works()
+                pace = self._carried.pace
+                pace.learn(conversation.transcripts.get(pace.item_id, ""))
             case OutputCancelled():
                 self._cut(event.reason, cancel=False)
-            case SessionStarted() if not self._started.done():
-                self._started.set_result(event)
-            case ErrorOccurred(fatal=True):
-                self._fatal = event.to_exception()
-                if not self._started.done():
-                    self._started.set_exception(self._fatal)
+            case SessionResumable():
+                self._carried.resumable(event, self.profile)
+            case SessionExpiring():
+                self.connection.renew("the provider will end it", within_s=event.time_left_s)
             case ConfigWarning():
+                if event in self.warnings:
+                    return  # a new connection repeats what the first one said
                 self.warnings.append(event)
                 logger.warning("%s: %s", event.setting, event.message)
         self._publish(event)
+        if conversation.is_quiet:
+            self.connection.consider()
 
-    def start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        """Run `work` no longer than the session."""
-        task = asyncio.create_task(work, name=name)
-        self._children.add(task)
-        task.add_done_callback(self._child_done)
-        return task
+    def renew(self, config: RealtimeConfig, reason: str) -> None:
+        """Go on over a new connection with this configuration and the whole conversation.
 
-    def call_later(self, delay_s: float, callback: Callable[[], None]) -> asyncio.Task[None]:
-        """Call back after a delay, unless the session ends before."""
-
-        async def wait() -> None:
-            await asyncio.sleep(delay_s)
-            callback()
-
-        return self.start(wait(), "timer")
+        What is sent meanwhile waits for it.
+        """
+        self.check_open()
+        changed = {
+            n for n in type(config).model_fields if getattr(config, n) != getattr(self._config, n)
+        }
+        self._config = config
+        self.conversation.answers_speech = answers_speech(config)
+        # Features follow the configuration by this command, however it comes to the provider.
+        self._tell(self._observers, UpdateSession(config=config, changed=frozenset(changed)))
+        self.connection.renew_now(reason)
 
     def hang_up(self, reason: str) -> None:
         """End the session soon, as if the application had closed it."""
         if self._closing is None:
             self._closing = asyncio.create_task(self._close(reason), name="realtime closing")
 
+    # -- for connections ----------------------------------------------------------------------
+
+    def received(self, events: Sequence[Event]) -> None:
+        """The provider said something."""
+        for event in events:
+            if type(event) is SessionStarted:
+                self.started = event
+                if self.connection.connections > 1:
+                    continue  # the conversation has not begun again
+            self.emit(event)
+
+    def lost(self, error: RealtimeError, code: int | None) -> None:
+        """The connection broke, or the provider ended it."""
+        if self._closing is None:
+            self.connection.lost(error, code)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nobody would notice a change of the connection."""
+        return self.conversation.is_quiet
+
+    @property
+    def position(self) -> int:
+        """Grows with the conversation."""
+        return self._history.position
+
+    def past(self, profile: Profile) -> Past:
+        """What a new connection has to know."""
+        return self._carried.past(profile)
+
+    def forget_handle(self) -> None:
+        """The provider does not remember the conversation."""
+        self._carried.forget_handle()
+
+    def joined(self, profile: Profile) -> None:
+        """A connection is about to be used."""
+        self._profile = profile
+
+    def left(self) -> None:
+        """There is no connection: end what it was in the middle of, as far as it came."""
+        conversation, pace = self.conversation, self._carried.pace
+        response_id = conversation.active_response
+        stale = response_id is not None and conversation.is_stale(response_id)
+        said = {
+            item: pace.said(item, conversation.transcripts.get(item, ""))
+            for item in sorted(conversation.unfinished)
+        }
+        owed = self._carried.left(conversation, self._playback.audible, has_said=any(said.values()))
+        if response_id is None or stale:
+            return
+        if not pace.is_final:
+            self._sound(AudioChunk(data=b"", is_final=True, item_id=pace.item_id))
+        for item, text in said.items():
+            self._publish(
+                TranscriptDelta(
+                    text="", is_final=True, full_text=text, item_id=item, response_id=response_id
+                )
+            )
+        if owed == "answer":
+            # It comes again from its beginning, so nobody has to hear what came of it.
+            self._playback.cut()
+            self._speech.cut()
+            self.bus.drop_audio()
+        self._publish(
+            ResponseDone(
+                response_id=response_id, status="incomplete", reason="the connection was lost"
+            )
+        )
+
+    def arrived(self, *, overlapped: bool) -> None:
+        """There is a connection again: say what it has to hear."""
+        link = self.connection.link
+        assert link is not None  # noqa: S101 - it has just come
+        if overlapped:
+            self._carried.overlapped(self._playback.audible)
+            events = list(link.append(self._carried.turn.recent(OVERLAP_MS)))
+        else:
+            events = self._carried.replay(link)
+        for event in events:
+            self.emit(event)
+
+    def give_up(self, error: RealtimeError, code: int | None) -> None:
+        """There will be no connection any more."""
+        self.emit(ErrorOccurred.of(error, fatal=True))
+        self._end(
+            SessionEnded(
+                code=code,
+                reason=error.message,
+                cause=error.cause,
+                retryable=error.retryable,
+                advice=error.advice,
+            ),
+            error,
+        )
+        self.hang_up(error.message)
+
     # -- inside -------------------------------------------------------------------------------
+
+    def _replied(self) -> None:
+        self.conversation.reply()
+        self._carried.turn.answered()
 
     def _publish(self, event: Event) -> None:
         self._tell(self._observers, event)
@@ -292,6 +434,7 @@ class Engine:
         self.bus.publish(event)
 
     def _sound(self, event: AudioChunk) -> None:
+        self._carried.pace.sound(event)
         try:
             chunk = self._speech.sound(event)
         except Exception as error:  # noqa: BLE001 - reported; who plays by a handler goes on
@@ -319,22 +462,9 @@ class Engine:
             ErrorOccurred(message=f"{what} failed: {error!r}", code="failed", cause="application")
         )
 
-    def _apply(self, output: Output) -> None:
-        for frame in output.frames:
-            self._send(frame)
-        for event in output.events:
-            self.emit(event)
-
-    def _send(self, frame: Frame, audio_ms: float = 0.0) -> None:
-        if self.outbox.is_idle and self._transport.send_nowait(frame):
-            return
-        dropped = self.outbox.put(frame, audio_ms)
-        if dropped:
-            self.emit(AudioDropped(direction="input", duration_ms=dropped))
-
     def _cut(self, reason: Literal["speech", "request"], *, cancel: bool) -> None:
         cut = interrupt(
-            self._playback, self.conversation, self._profile, reason=reason, cancel=cancel
+            self._playback, self.conversation, self.profile, reason=reason, cancel=cancel
         )
         self._judge.decided()
         if cut is None:
@@ -343,65 +473,17 @@ class Engine:
         self._speech.cut()
         self.bus.drop_audio()
         for command in commands:
-            self.execute(command)
+            if not self._carried.is_foreign(command):
+                self.execute(command)
         for event in events:
             self._tell(self._observers, event)
             self.bus.publish(event)
 
-    async def _read(self) -> None:
-        try:
-            while True:
-                frame = await self._transport.receive()
-                if self._on_frame is not None:
-                    self._on_frame(frame)
-                try:
-                    output = self._codec.receive(frame)
-                except ProtocolError as error:
-                    self.emit(ErrorOccurred.of(error))
-                else:
-                    self._apply(output)
-        except TransportClosed as closed:
-            if self._closing is None:
-                self._lost(self._explain_close(closed.code, closed.reason), closed)
-        except Exception as error:
-            logger.exception("the session failed")
-            self._lost(RealtimeConnectionError(f"the session failed: {error!r}"), None)
-
-    def _lost(self, error: RealtimeConnectionError, closed: TransportClosed | None) -> None:
-        # A provider that says why before it hangs up knows better than its close code.
-        if self._fatal is None:
-            self.emit(ErrorOccurred.of(error, fatal=True))
-        reason = self._fatal or error
-        self._end(
-            SessionEnded(
-                code=closed.code if closed else None,
-                reason=(closed.reason if closed else "") or reason.message,
-                cause=reason.cause,
-                retryable=reason.retryable,
-                advice=reason.advice,
-            ),
-            reason,
-        )
-        self.hang_up(reason.message)
-
-    async def _write(self) -> None:
-        # When the connection breaks, the reader learns why; the writer just stops.
-        with contextlib.suppress(TransportClosed):
-            while True:
-                await self._transport.send(await self.outbox.get())
-
-    def _child_done(self, task: asyncio.Task[None]) -> None:
-        self._children.discard(task)
-        if task.cancelled():
-            return
-        error = task.exception()
+    def _work_failed(self, name: str, error: BaseException) -> None:
         # Work that comes to its end just after the session did has nobody left to tell.
-        if error is not None and not isinstance(error, SessionClosed):
-            logger.error("%s failed", task.get_name(), exc_info=error)
-            self._publish(
-                ErrorOccurred(
-                    message=f"{task.get_name()} failed: {error!r}",
-                    code="internal",
-                    cause="application",
-                )
-            )
+        if isinstance(error, SessionClosed):
+            return
+        logger.error("%s failed", name, exc_info=error)
+        self._publish(
+            ErrorOccurred(message=f"{name} failed: {error!r}", code="internal", cause="application")
+        )

@@ -5,10 +5,11 @@ from collections.abc import Callable, Coroutine
 from typing import Any, ClassVar, Protocol
 
 from ..audio.playback import Playback
-from ..commands import AnyCommand
+from ..commands import AnyCommand, Delivery
 from ..config import RealtimeConfig
 from ..events import Event
 from ..providers.base import Profile
+from .barge_in import CutReason
 from .state import Phase
 
 
@@ -35,8 +36,9 @@ class Control(Protocol):
         """Whose turn it is."""
         ...
 
-    def execute(self, command: AnyCommand) -> None:
-        """Send a command."""
+    def execute(self, command: AnyCommand) -> Delivery:
+        """Send a command, or keep it for the next connection."""
+        ...
 
     def emit(self, event: Event) -> None:
         """Tell the application something."""
@@ -47,6 +49,16 @@ class Control(Protocol):
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> asyncio.Task[None]:
         """Call back after a delay; cancel the task to give it up."""
+        ...
+
+    def renew(self, config: RealtimeConfig, reason: str) -> None:
+        """Go on over a new connection with this configuration and the whole conversation.
+
+        For what cannot be changed in a running session. What is sent meanwhile waits for it.
+        """
+
+    def interrupt(self, reason: CutReason = "request") -> bool:
+        """Fall silent now and stop generating; whether there was anything to stop."""
         ...
 
     def hang_up(self, reason: str) -> None:

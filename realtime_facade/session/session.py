@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Generator
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from pydantic import ValidationError
 
@@ -11,11 +11,11 @@ from ..audio.resample import Resampler
 from ..commands import (
     ClearAudio,
     CommitAudio,
+    Delivery,
     EndAudio,
     RequestResponse,
     SendRaw,
     SendText,
-    UpdateSession,
 )
 from ..config import RealtimeConfig
 from ..conversation import ConversationHistory
@@ -25,10 +25,9 @@ from ..events import (
     ErrorOccurred,
     Event,
     SessionEnded,
-    SessionStarted,
     TurnEnded,
 )
-from ..tools.registry import Tools
+from .change import update_of
 from .engine import Engine
 from .event_bus import EventBus, Handler, Subscription
 from .state import Phase
@@ -38,17 +37,20 @@ PATIENCE_S = 15.0
 
 
 class Sent:
-    """What `send_audio` returns: ignore it, or `await` it to be held back while audio piles up."""
+    """What `send_audio` returns: ignore it, or `await` it to be held back while audio piles up.
 
-    __slots__ = ("_engine",)
+    `delivery` says whether the audio was "sent" or is "queued" for the next connection.
+    """
 
-    def __init__(self, engine: Engine) -> None:
+    __slots__ = ("_engine", "delivery")
+
+    def __init__(self, engine: Engine, delivery: Delivery) -> None:
         self._engine = engine
+        self.delivery: Delivery = delivery
 
-    def __await__(self) -> Generator[Any, None, None]:
-        outbox = self._engine.outbox
-        if outbox.waiting_ms > outbox.limit_ms / 2:
-            yield from outbox.room().__await__()
+    def __await__(self) -> Generator[Any, None, Delivery]:
+        yield from self._engine.room().__await__()
+        return self.delivery
 
 
 class EventStream(AsyncIterator[Event]):
@@ -88,27 +90,28 @@ class Session:
         self,
         engine: Engine,
         *,
-        started: SessionStarted,
         history: ConversationHistory,
     ) -> None:
         self._engine = engine
-        self._started = started
         self.history = history
         """The conversation so far, as it was heard."""
-        self._input = Resampler(engine.config.input_rate, engine.profile.input_rate)
-        self._sent = Sent(engine)
+        # Between equal rates: it keeps half a sample for the next call.
+        self._input = Resampler(engine.config.input_rate, engine.config.input_rate)
+        self._sent: dict[Delivery, Sent] = {
+            delivery: Sent(engine, delivery) for delivery in get_args(Delivery)
+        }
 
     # -- what is going on ---------------------------------------------------------------------
 
     @property
     def session_id(self) -> str | None:
         """The provider's name for this session, where it gives one."""
-        return self._started.session_id
+        return self._engine.started.session_id
 
     @property
     def model(self) -> str:
         """The model that answers."""
-        return self._started.model or self._engine.profile.model
+        return self._engine.started.model or self._engine.profile.model
 
     @property
     def provider(self) -> str:
@@ -174,36 +177,34 @@ class Session:
         """
         self._engine.check_open()
         data = self._input.push(_mono_s16le(pcm))
-        if data:
-            self._engine.send_audio(data)
-        return self._sent
+        return self._sent[self._engine.send_audio(data) if data else "sent"]
 
-    async def send_text(self, text: str, *, respond: bool = True) -> None:
+    async def send_text(self, text: str, *, respond: bool = True) -> Delivery:
         """Say something in writing; `respond=False` only adds it to the conversation."""
-        self._engine.execute(SendText(text=text, respond=respond))
+        return self._engine.execute(SendText(text=text, respond=respond))
 
-    async def commit_audio(self) -> None:
+    async def commit_audio(self) -> Delivery:
         """End the user's turn now. With `VADMode.MANUAL` this is how every turn ends."""
         self._finish_input()
-        self._engine.execute(CommitAudio())
+        return self._engine.execute(CommitAudio())
 
-    async def clear_audio(self) -> None:
+    async def clear_audio(self) -> Delivery:
         """Take back audio that was sent but not committed.
 
         Raises:
             ConfigurationError: If this provider cannot forget audio.
         """
         self._input.reset()
-        self._engine.execute(ClearAudio())
+        return self._engine.execute(ClearAudio())
 
-    async def end_audio(self) -> None:
+    async def end_audio(self) -> Delivery:
         """Say that no more audio comes for now, so that an open turn is closed."""
         self._finish_input()
-        self._engine.execute(EndAudio())
+        return self._engine.execute(EndAudio())
 
-    async def request_response(self, instructions: str | None = None) -> None:
+    async def request_response(self, instructions: str | None = None) -> Delivery:
         """Ask for an answer; it is queued while another one is running."""
-        self._engine.execute(RequestResponse(instructions=instructions))
+        return self._engine.execute(RequestResponse(instructions=instructions))
 
     async def interrupt(self) -> None:
         """Cut the assistant short, as if the user had spoken."""
@@ -228,19 +229,11 @@ class Session:
             after = self._engine.config.changed(**changes)
         except ValidationError as error:
             raise ConfigurationError(str(error), provider=self.provider) from error
-        self._engine.execute(
-            UpdateSession(
-                config=after,
-                changed=frozenset(changes),
-                tools=Tools(after.tools).definitions(
-                    speaks_while_running=self._engine.profile.supports_answers_during_tools
-                ),
-            )
-        )
+        self._engine.execute(update_of(after, changes, self._engine.profile))
 
-    async def send_raw(self, message: dict[str, Any]) -> None:
+    async def send_raw(self, message: dict[str, Any]) -> Delivery:
         """Send a message in the provider's own JSON."""
-        self._engine.execute(SendRaw(data=message))
+        return self._engine.execute(SendRaw(data=message))
 
     # -- hearing from the model ---------------------------------------------------------------
 

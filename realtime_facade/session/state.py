@@ -1,6 +1,7 @@
 """Whose turn it is: the phase of the conversation, derived from commands and events alone."""
 
 from enum import StrEnum
+from typing import Literal
 
 from ..commands import AnyCommand, CommitAudio, RequestResponse, SendText, SendToolResult
 from ..config import RealtimeConfig
@@ -12,9 +13,15 @@ from ..events import (
     ResponseStarted,
     SpeechStarted,
     SpeechStopped,
+    ToolCallRequest,
+    ToolCallsCancelled,
     TranscriptDelta,
     TurnEnded,
 )
+
+Owed = Literal["audio", "words", "answer", "rest"]
+"""What a lost connection leaves open: hearing the user's turn again, answering what was written,
+answering at all, or the rest of an answer."""
 
 
 class Phase(StrEnum):
@@ -48,7 +55,58 @@ class Conversation:
         """Words of assistant items that may still be audible, by item id."""
         self.unfinished: set[str] = set()
         """Assistant items whose final transcript did not come yet."""
+        self.open_calls: set[str] = set()
+        """Tool calls without a result."""
+        self.unanswered: list[str] = []
+        """The user's words since the last answer began, where they are known."""
+        self.replied = True
+        """Whether the newest answer has said or done something."""
+        self._said: set[str] = set()
+        """Items of the active response that have words."""
         self._stale: set[str] = set()
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nobody speaks, thinks or computes."""
+        return self.phase is Phase.LISTENING and not self.open_calls
+
+    def reply(self) -> None:
+        """The active answer has begun to say or do something: the user is being answered."""
+        self.replied = True
+        self.unanswered.clear()
+
+    def lost(self, *, has_said: bool) -> Owed | None:
+        """The connection is gone, and with it what was under way: what of it is owed.
+
+        Args:
+            has_said: Whether words of the unfinished answer can be heard.
+        """
+        owed = self._owed(has_said)
+        self.active_response = None
+        self.answering = False
+        self.expecting = owed is not None
+        self.unfinished.clear()
+        self._said.clear()
+        self._stale.clear()
+        return owed
+
+    def _owed(self, has_said: bool) -> Owed | None:
+        if self.hearing:
+            return "audio"
+        if self.open_calls:
+            return None  # their results ask for the answer
+        if self.active_response is not None and not self.is_stale(self.active_response):
+            if self._said & self.unfinished:
+                return "rest" if has_said else "answer"
+            if self._said:
+                return None
+            return "answer" if self.replied else self._owed_answer()
+        return self._owed_answer() if self.expecting else None
+
+    def _owed_answer(self) -> Owed:
+        if self.unanswered:
+            return "words"
+        return "audio" if self.answers_speech else "answer"
 
     @property
     def phase(self) -> Phase:
@@ -76,8 +134,13 @@ class Conversation:
         match command:
             case CommitAudio() | RequestResponse():
                 self.expecting = True
-            case SendText(respond=True) | SendToolResult(respond=True):
+            case SendText(respond=True):
                 self.expecting = True
+                if command.role == "user":
+                    self.unanswered.append(command.text)
+            case SendToolResult():
+                self.open_calls.discard(command.call_id)
+                self.expecting = self.expecting or command.respond
 
     def on_event(self, event: Event) -> None:
         """Learn what happened."""
@@ -88,10 +151,15 @@ class Conversation:
                 self.transcripts[event.item_id] = (
                     self.transcripts.get(event.item_id, "") + event.text
                 )
+                self._said.add(event.item_id)
                 if event.is_final:
                     self.unfinished.discard(event.item_id)
                 else:
                     self.unfinished.add(event.item_id)
+            case TranscriptDelta(is_final=True, full_text=str() as words):
+                # Words that come after the answer has begun are answered already.
+                if words.strip() and (self.expecting or not self.replied):
+                    self.unanswered.append(words.strip())
             case SpeechStarted():
                 self.hearing = True
             case SpeechStopped() | InputCommitted():
@@ -100,6 +168,12 @@ class Conversation:
             case ResponseStarted():
                 self.active_response = event.response_id
                 self.answering, self.expecting, self.hearing = True, False, False
+                self.replied = False
+                self._said.clear()
+            case ToolCallRequest():
+                self.open_calls.add(event.call_id)
+            case ToolCallsCancelled():
+                self.open_calls.difference_update(event.call_ids)
             case ResponseDone():
                 if event.response_id == self.active_response:
                     self.active_response = None

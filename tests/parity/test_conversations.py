@@ -293,7 +293,7 @@ async def test_split_samples_from_the_provider_are_put_together(start):
 
 async def test_the_end_of_the_connection_is_an_event_with_a_reason(start):
     scenario = HELLO + '\n[[faults]]\nkind = "close"\ncode = 1011\nreason = "Internal error"\n'
-    async with start(scenario) as talk:
+    async with start(scenario, reconnect=False) as talk:
         await talk.session.send_text("hi")
         ended = await talk.until(SessionEnded)
         assert (ended.code, ended.requested) == (1011, False)

@@ -15,14 +15,78 @@ from realtime_facade.errors import ProtocolError, RealtimeConnectionError
 from realtime_facade.events import AnyEvent, Event, SessionStarted
 from realtime_facade.features.history import History
 from realtime_facade.features.tool_calls import ToolCalls
-from realtime_facade.providers.base import Frame, Output, Profile
+from realtime_facade.providers.base import NO_PAST, Frame, Output, Past, Profile, Provider
 from realtime_facade.session.engine import Engine
 from realtime_facade.session.event_bus import EventBus
+from realtime_facade.session.link import Link
 from realtime_facade.session.session import Session
 from realtime_facade.tools.registry import Tools
 from realtime_facade.transport.memory import MemoryTransport
 
 EVENTS: TypeAdapter[Event] = TypeAdapter(AnyEvent)
+
+
+class PlainProvider(Provider):
+    """Speaks our own events over memory; `lines` are the connections that can be made."""
+
+    name = "plain"
+    default_model = "test"
+    models = ("test",)
+    voices = ()
+
+    def __init__(self, profile: Profile) -> None:
+        super().__init__(api_key="none")
+        self._profile = profile
+        self.servers: list[MemoryTransport] = []
+        """The provider's ends of the connections so far."""
+        self.pasts: list[Past] = []
+        self.refusals: list[RealtimeConnectionError] = []
+        """What the next attempts are answered with; after them a connection is made."""
+        self.connections = 1
+        """How many more connections may be made."""
+
+    def profile(self, config: RealtimeConfig) -> Profile:
+        return self._profile
+
+    def codec(self, config, profile, tools, past=NO_PAST):
+        return PlainCodec()
+
+    def endpoint(self, config, profile):
+        raise AssertionError("there is nothing to dial")
+
+    def explain_close(self, code: int | None, reason: str) -> RealtimeConnectionError:
+        return RealtimeConnectionError(f"closed: {reason}", code=str(code), retryable=True)
+
+    def explain_refusal(self, status: int, body: bytes) -> RealtimeConnectionError:
+        return RealtimeConnectionError(f"refused with {status}")
+
+    async def dial(self, provider, config, past) -> Link:
+        """A `Dial` that needs no network."""
+        if self.refusals:
+            raise self.refusals.pop(0)
+        if not self.connections:
+            raise RealtimeConnectionError("nobody answers", retryable=False)
+        self.connections -= 1
+        client, server = MemoryTransport.pair()
+        self.pasts.append(past(self._profile))
+
+        async def release() -> None:
+            pass
+
+        link = Link(
+            transport=client,
+            codec=PlainCodec(),
+            profile=self._profile,
+            config=config,
+            explain_close=self.explain_close,
+            release=release,
+        )
+        self.servers.append(server)
+        await server.send(SessionStarted(session_id=f"s-{len(self.servers)}").model_dump_json())
+        link.begin()
+        await link.accepted
+        assert json.loads(await server.receive()) == {"command": "open"}
+        return link
 
 
 class PlainCodec:
@@ -47,12 +111,17 @@ class PlainCodec:
 class Conversation:
     """Both ends of a conversation: the session, and the provider's hands."""
 
-    def __init__(self, session: Session, engine: Engine, server: MemoryTransport) -> None:
+    def __init__(self, session: Session, engine: Engine, provider: PlainProvider) -> None:
         self.session = session
         self.engine = engine
-        self.server = server
+        self.provider = provider
         self.events: list[Event] = []
         session.on(Event, self._keep)
+
+    @property
+    def server(self) -> MemoryTransport:
+        """The provider's end of the newest connection."""
+        return self.provider.servers[-1]
 
     async def _keep(self, event: Event) -> None:
         self.events.append(event)
@@ -96,21 +165,18 @@ async def start() -> AsyncIterator[Start]:
         profile: Profile | None = None,
         playback: Playback | None = None,
         tool_handler: Any = None,
+        connections: int = 1,
     ) -> Conversation:
         config = config or RealtimeConfig()
         profile = profile or Profile(
             provider="plain", model="test", supports_truncation=True, supports_cancel=True
         )
-        client, server = MemoryTransport.pair()
+        provider = PlainProvider(profile)
+        provider.connections = connections
         history = History()
-
-        async def release() -> None:
-            pass
-
         engine = Engine(
-            transport=client,
-            codec=PlainCodec(),
-            profile=profile,
+            providers=[provider],
+            dial=provider.dial,
             config=config,
             playback=playback or Playback(config.output_rate),
             bus=EventBus(),
@@ -123,17 +189,11 @@ async def start() -> AsyncIterator[Start]:
                     max_parallel=config.max_parallel_tools,
                 ),
             ],
-            explain_close=lambda code, reason: RealtimeConnectionError(
-                f"closed: {reason}", code=str(code), retryable=True
-            ),
-            release=release,
+            history=history.conversation,
         )
         engines.append(engine)
-        await server.send(SessionStarted(session_id="s-1").model_dump_json())
-        started = await engine.begin()
-        assert json.loads(await server.receive()) == {"command": "open"}
-        session = Session(engine, started=started, history=history.conversation)
-        return Conversation(session, engine, server)
+        await engine.begin()
+        return Conversation(Session(engine, history=history.conversation), engine, provider)
 
     yield start_conversation
     for engine in engines:

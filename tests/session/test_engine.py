@@ -16,6 +16,7 @@ from realtime_facade.events import (
     AudioChunk,
     AudioDropped,
     ConfigWarning,
+    ConnectionChanged,
     ErrorOccurred,
     Event,
     Interrupted,
@@ -108,7 +109,7 @@ async def test_input_is_resampled_to_the_providers_rate(start):
 
 async def test_late_audio_is_dropped_and_reported_but_control_is_kept(start):
     conversation = await start()
-    conversation.engine._writer.cancel()
+    conversation.engine.connection.link._writer.cancel()
     session = conversation.session
     await session.send_text("first")
     for _ in range(250):
@@ -118,7 +119,7 @@ async def test_late_audio_is_dropped_and_reported_but_control_is_kept(start):
     # Each chunk beyond two seconds pushes the oldest one out.
     assert sum(e.duration_ms for e in dropped) == pytest.approx(5000 - 2000 - 20, abs=20)
     assert {e.direction for e in dropped} == {"input"}
-    waiting = [frame for frame, _ in conversation.engine.outbox._frames]
+    waiting = [frame for frame, _ in conversation.engine.connection.link.outbox._frames]
     assert '"SendText"' in waiting[0]
 
 
@@ -333,12 +334,17 @@ async def test_a_slow_handler_does_not_hold_up_the_interruption(start, sink):
 
 
 async def test_the_providers_end_is_an_event_with_a_reason(start):
-    conversation = await start()
+    conversation = await start(RealtimeConfig(reconnect=False))
     stream = conversation.session.events()
     await conversation.server.close(1001, "going away")
     events = [event async for event in stream]
-    assert [type(e) for e in events] == [ErrorOccurred, SessionEnded]
-    assert (events[-1].code, events[-1].reason, events[-1].retryable) == (1001, "going away", True)
+    assert [type(e) for e in events] == [ErrorOccurred, ConnectionChanged, SessionEnded]
+    assert (events[1].state, events[1].code) == ("closed", 1001)
+    assert (events[-1].code, events[-1].reason, events[-1].retryable) == (
+        1001,
+        "closed: going away",
+        True,
+    )
     assert not conversation.session.is_active
     with pytest.raises(SessionClosed) as caught:
         conversation.session.send_audio(b"")
@@ -346,7 +352,7 @@ async def test_the_providers_end_is_an_event_with_a_reason(start):
 
 
 async def test_what_the_provider_said_before_it_hung_up_is_the_reason(start):
-    conversation = await start()
+    conversation = await start(RealtimeConfig(reconnect=False))
     await conversation.receive(
         ErrorOccurred(message="60 minutes are over", cause="expired", retryable=True, fatal=True)
     )
@@ -362,7 +368,8 @@ async def test_closing_twice_is_harmless_and_says_so_once(start):
     stream = conversation.session.events()
     await conversation.session.close()
     await conversation.session.close()
-    [end] = [event async for event in stream]
+    closed, end = [event async for event in stream]
+    assert closed.state == "closed"
     assert end.requested
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from realtime_facade.audio.playback import Playback
 from realtime_facade.config import RealtimeConfig
+from realtime_facade.conversation import ConversationHistory
 from realtime_facade.errors import RealtimeConnectionError
 from realtime_facade.events import AudioChunk, ErrorOccurred, Event
 from realtime_facade.providers.base import Provider
@@ -15,6 +16,7 @@ from realtime_facade.providers.gemini import GeminiProvider
 from realtime_facade.providers.openai import OpenAIProvider
 from realtime_facade.session.engine import Engine
 from realtime_facade.session.event_bus import EventBus
+from realtime_facade.session.link import Link
 from realtime_facade.transport.memory import MemoryTransport
 
 AUDIO = "AAAA" * 40
@@ -83,16 +85,27 @@ async def test_a_session_outlives_hostile_frames(provider: Provider, opening, go
 
     async def release() -> None: ...
 
+    async def dial(provider: Provider, config: RealtimeConfig, past: object) -> Link:
+        link = Link(
+            transport=client,
+            codec=provider.codec(config, profile, ()),
+            profile=profile,
+            config=config,
+            explain_close=lambda code, reason: RealtimeConnectionError(reason),
+            release=release,
+        )
+        link.begin()
+        await link.accepted
+        return link
+
     engine = Engine(
-        transport=client,
-        codec=provider.codec(config, profile, ()),
-        profile=profile,
+        providers=[provider],
+        dial=dial,
         config=config,
         playback=Playback(24_000),
         bus=bus,
         observers=[],
-        explain_close=lambda code, reason: RealtimeConnectionError(reason),
-        release=release,
+        history=ConversationHistory(),
     )
     for message in opening:
         await server.send(json.dumps(message))

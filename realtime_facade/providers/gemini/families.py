@@ -61,6 +61,14 @@ VOICES = (
     "Zubenelgenubi",
 )
 
+LOW_VOICES = frozenset(
+    (
+        *("Achird", "Algenib", "Algieba", "Alnilam", "Charon", "Enceladus", "Fenrir", "Iapetus"),
+        *("Orus", "Puck", "Rasalgethi", "Sadachbia", "Sadaltager", "Schedar", "Umbriel"),
+        "Zubenelgenubi",
+    )
+)
+
 CUSTOM_VOICE_PREFIX = "voice_"
 """Voices of one's own have ids that begin so."""
 

@@ -14,6 +14,7 @@ from .codec import CHANGEABLE, GeminiCodec
 from .families import (
     CUSTOM_VOICE_PREFIX,
     DEFAULT_MODEL,
+    LOW_VOICES,
     MODELS,
     VOICES,
     current_model,
@@ -44,6 +45,7 @@ class GeminiProvider(Provider):
     default_model: ClassVar[str] = DEFAULT_MODEL
     models: ClassVar[tuple[str, ...]] = MODELS
     voices: ClassVar[tuple[str, ...]] = VOICES
+    low_voices: ClassVar[frozenset[str]] = LOW_VOICES
 
     def __init__(
         self,

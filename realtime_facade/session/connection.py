@@ -1,0 +1,457 @@
+"""The state machine of the connection: made, lost and made again, renewed, switched.
+
+    connecting ──▶ connected ──▶ renewing ──▶ connected      before a limit, at a quiet moment
+                       │
+                       ├──▶ reconnecting ──▶ connected       after a loss
+                       └──▶ closed
+
+It decides when there is a connection and to whom; what has to be said over it is its host's.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Protocol
+
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception,
+    stop_after_delay,
+    wait_exponential_jitter,
+)
+
+from ..config import RealtimeConfig
+from ..errors import RealtimeError, SessionClosed
+from ..events import ConnectionChanged, ConnectionState, Event, ProviderSwitched, SessionStarted
+from ..providers.base import Past, Profile, Provider
+from .link import Link, LinkOwner
+
+logger = logging.getLogger("realtime_facade")
+
+Dial = Callable[[Provider, RealtimeConfig, Callable[[Profile], Past]], Awaitable[Link]]
+"""Opens a connection that the provider has accepted; raises `RealtimeError`."""
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S, JITTER_S = 0.05, 0.6, 0.1
+"""Between attempts to reconnect. People wait at the other end, so the pause stays short; the
+budget bounds how often."""
+FAILOVER_PATIENCE_S = 5.0
+"""How long a provider is tried again while another one could take over."""
+RENEW_AT = 0.9
+"""Of a connection's longest life: from then on the next quiet moment is used."""
+LAST_MOMENT_S = 5.0
+"""Before an announced end: the connection is renewed, quiet or not."""
+STABLE_S = 10.0
+"""A connection that has lived so long was a good one, though nobody may have spoken."""
+RETRY_S = 5.0
+"""After a renewal that failed; the old connection still serves."""
+
+
+class Host(LinkOwner, Protocol):
+    """Whose connection it is."""
+
+    @property
+    def config(self) -> RealtimeConfig:
+        """The configuration in force."""
+        ...
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing is said, expected or computed, so that nobody notices a change."""
+        ...
+
+    @property
+    def position(self) -> int:
+        """Grows with the conversation."""
+        ...
+
+    def past(self, profile: Profile) -> Past:
+        """What a new connection has to know."""
+        ...
+
+    def joined(self, profile: Profile) -> None:
+        """A connection is going to be used."""
+
+    def left(self) -> None:
+        """There is no connection now."""
+
+    def arrived(self, *, overlapped: bool) -> None:
+        """There is a new connection; say what it has to hear."""
+
+    def forget_handle(self) -> None:
+        """The provider refused to resume: tell it everything next time."""
+
+    def give_up(self, error: RealtimeError, code: int | None) -> None:
+        """There will be no connection any more."""
+
+    def emit(self, event: Event) -> None:
+        """Tell everybody."""
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> "asyncio.Task[None]":
+        """Call back unless the session ends before."""
+        ...
+
+
+class ConnectionKeeper:
+    """Keeps `link` alive as long as the conversation lasts.
+
+    Args:
+        providers: The first one is used; the others take over in this order.
+        dial: Opens connections.
+        host: Is told and asked.
+    """
+
+    def __init__(self, providers: Sequence[Provider], dial: Dial, host: Host) -> None:
+        self.link: Link | None = None
+        """The connection in use; None while there is none."""
+        self.provider = providers[0]
+        self.state: ConnectionState = "connecting"
+        self.connections = 0
+        """How many there were, the one in use included."""
+        self._providers = list(providers)
+        self._dial = dial
+        self._host = host
+        self._due: str | None = None
+        """Why a renewal waits for a quiet moment."""
+        self._target: Provider | None = None
+        """Whom the renewal goes to, if to another."""
+        self._switched: asyncio.Future[None] | None = None
+        self._timers: list[asyncio.Task[None]] = []
+        self._work: asyncio.Task[None] | None = None
+        self._open: set[Link] = set()
+        """Links that are not closed yet; more than one while one takes over from another."""
+        self._left_at = 0.0
+        self._trouble_since: float | None = None
+        """When the first of several losses was, between which nothing got done."""
+        self._losses = 0
+        self._used_at = 0.0
+
+    # -- from outside -------------------------------------------------------------------------
+
+    async def begin(self) -> SessionStarted:
+        """Make the first connection, to the first provider that can be had.
+
+        Raises:
+            RealtimeError: Why the first one could not; notes tell of the others.
+        """
+        self._enter(ConnectionChanged(state="connecting", provider=self.provider.name))
+        errors: list[RealtimeError] = []
+        for provider in self._providers:
+            try:
+                link = await self._dial(provider, self._host.config, self._host.past)
+            except RealtimeError as error:
+                errors.append(error)
+                continue
+            self._use(link, provider)
+            self._enter(ConnectionChanged(state="connected", provider=provider.name))
+            return link.accepted.result()
+        for other in errors[1:]:
+            errors[0].add_note(f"then: {other}")
+        raise errors[0]
+
+    def lost(self, error: RealtimeError, code: int | None) -> None:
+        """The link in use is gone."""
+        lost = self._leave()
+        if lost is not None:
+            self._start(lambda: self._recover(lost, error, code))
+
+    def works(self) -> None:
+        """An answer came through: what was lost before is no sign any more."""
+        self._trouble_since, self._losses = None, 0
+
+    def renew(self, reason: str, *, within_s: float | None = None) -> None:
+        """Change to a fresh connection at the next quiet moment, at the latest `within_s`."""
+        self._due = reason
+        if within_s is not None:
+            self._timers.append(
+                self._host.call_later(max(0.0, within_s - LAST_MOMENT_S), self._force)
+            )
+        self.consider()
+
+    def renew_now(self, reason: str) -> None:
+        """Leave the connection at once; what is said meanwhile waits for the next one."""
+        link = self._leave()
+        if link is not None:
+            self._due = None
+            self._start(lambda: self._move(link, reason))
+
+    async def switch(self, provider: Provider, reason: str) -> None:
+        """Go on with another provider at the next quiet moment.
+
+        Raises:
+            RealtimeError: If it cannot be had; the conversation goes on with the old one.
+        """
+        if provider is self.provider:
+            return
+        self._switched = asyncio.get_running_loop().create_future()
+        self._target = provider
+        self.renew(reason)
+        await asyncio.shield(self._switched)
+
+    def consider(self) -> None:
+        """Renew now if that is due and nobody notices. Cheap; called whenever it became quiet."""
+        reason = self._due
+        if reason is None or self.link is None or not self._host.is_quiet:
+            return
+        if self._work is None or self._work.done():
+            self._start(lambda: self._renew(reason))
+
+    async def close(self, *, drain_s: float) -> None:
+        """Leave for good. Idempotent."""
+        await self._stop_work()
+        for link in list(self._open):
+            await self._hang_up(link, drain_s)
+        self.link = None
+        if self.state != "closed":
+            self._enter(ConnectionChanged(state="closed", provider=self.provider.name))
+        self._fail_switch(SessionClosed("the session was closed"))
+
+    # -- the ways from one connection to another ----------------------------------------------
+
+    async def _recover(self, old: Link, error: RealtimeError, code: int | None) -> None:
+        await self._hang_up(old)
+        if not self._host.config.reconnect:
+            self._give_up(error, code)
+            return
+        self._reconnecting(error, code, 1)
+        try:
+            link, provider = await self._reach(error)
+        except RealtimeError as failed:
+            # What happened first says more than that the attempts failed too, unless one was final.
+            self._give_up(error if failed.retryable else failed, code)
+            return
+        self._arrive(link, provider, error.message)
+
+    async def _move(self, old: Link, reason: str) -> None:
+        """Break, then make: for what the running connection cannot do."""
+        self._enter(ConnectionChanged(state="renewing", provider=self.provider.name, reason=reason))
+        await self._hang_up(old, 1.0)
+        try:
+            link, provider = await self._reach(None)
+        except RealtimeError as failed:
+            self._give_up(failed, None)
+            return
+        self._arrive(link, provider, reason)
+
+    async def _renew(self, reason: str) -> None:
+        old, provider = self.link, self._target or self.provider
+        assert old is not None  # noqa: S101 - `consider` looked
+        if provider is self.provider and not old.profile.supports_overlap:
+            self.renew_now(reason)
+            return
+        config, position = self._host.config, self._host.position
+        self._enter(ConnectionChanged(state="renewing", provider=provider.name, reason=reason))
+        try:
+            link = await self._dial(provider, config, self._host.past)
+        except RealtimeError as error:
+            logger.warning("the connection could not be renewed: %s", error)
+            self._enter(ConnectionChanged(state="connected", provider=self.provider.name))
+            if self._target is not None:
+                self._fail_switch(error)
+            else:
+                self._timers.append(self._host.call_later(RETRY_S, self.consider))
+            return
+        same = self._host.config is config and self._host.position == position
+        if not (same and self._host.is_quiet):
+            # Somebody spoke meanwhile, and the new connection does not know of it.
+            await link.close()
+            self._enter(ConnectionChanged(state="connected", provider=self.provider.name))
+            self._timers.append(self._host.call_later(0.0, self.consider))
+            return
+        self._left_at = asyncio.get_running_loop().time()
+        self.link = None
+        self._arrive(link, provider, reason, overlapped=True)
+        await self._hang_up(old, 1.0)
+
+    async def _reach(self, error: RealtimeError | None) -> tuple[Link, Provider]:
+        """A new connection, to the provider in use or else to the next one that can be had."""
+        others = [other for other in self._providers if other is not self.provider]
+        if self._target is not None:
+            others.insert(0, self._target)
+        budget_s = self._host.config.reconnect_budget_s
+        patience_s = min(budget_s, FAILOVER_PATIENCE_S) if others else budget_s
+        left_s = patience_s - self._troubled_s()
+        failed = error
+        if error is None or (error.retryable and left_s > 0):
+            # A connection that breaks as soon as it is used is not made again at once.
+            if self._losses:
+                await asyncio.sleep(min(FIRST_PAUSE_S * 2**self._losses, LONGEST_PAUSE_S))
+            try:
+                return await self._attempt(self.provider, left_s), self.provider
+            except RealtimeError as refused:
+                failed = refused
+        # Another provider has to be told everything.
+        self._host.forget_handle()
+        for provider in others:
+            try:
+                return await self._attempt(provider, FAILOVER_PATIENCE_S), provider
+            except RealtimeError as refused:
+                failed = refused
+        assert failed is not None  # noqa: S101 - somebody was tried
+        raise failed
+
+    def _troubled_s(self) -> float:
+        """How long nothing has got done; 0 for a first loss."""
+        now = asyncio.get_running_loop().time()
+        if self._trouble_since is None or now - self._used_at > STABLE_S:
+            self._trouble_since, self._losses = now, 0
+            return 0.0
+        self._losses += 1
+        return now - self._trouble_since
+
+    async def _attempt(self, provider: Provider, budget_s: float) -> Link:
+        resumed = False
+
+        def past(profile: Profile) -> Past:
+            nonlocal resumed
+            past = self._host.past(profile)
+            resumed = past.handle is not None
+            return past
+
+        def is_worth_another(error: BaseException) -> bool:
+            if not isinstance(error, RealtimeError):
+                return False
+            if resumed and not error.retryable:
+                self._host.forget_handle()
+                return True
+            return error.retryable
+
+        def tell(state: RetryCallState) -> None:
+            error = state.outcome.exception() if state.outcome is not None else None
+            if isinstance(error, RealtimeError):
+                self._reconnecting(error, None, state.attempt_number + 1)
+
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception(is_worth_another),
+            wait=wait_exponential_jitter(FIRST_PAUSE_S, LONGEST_PAUSE_S, jitter=JITTER_S),
+            stop=stop_after_delay(budget_s),
+            before_sleep=tell,
+            reraise=True,
+        ):
+            with attempt:
+                while True:
+                    config = self._host.config
+                    link = await self._dial(provider, config, past)
+                    if self._host.config is config:
+                        return link
+                    await link.close()
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _use(self, link: Link, provider: Provider) -> None:
+        self.link, self.provider = link, provider
+        self.connections += 1
+        self._used_at = asyncio.get_running_loop().time()
+        self._host.joined(link.profile)
+        self._open.add(link)
+        self._clear_timers()
+        if self._target in (None, provider):
+            self._due = None
+        limit_s = self._host.config.renew_after_s
+        if limit_s is None and link.profile.session_limit_s is not None:
+            limit_s = link.profile.session_limit_s * RENEW_AT
+        if limit_s is not None and self._host.config.reconnect:
+            self._timers.append(
+                self._host.call_later(limit_s, lambda: self.renew("the session limit"))
+            )
+        link.adopt(self._host)
+
+    def _arrive(
+        self, link: Link, provider: Provider, reason: str, *, overlapped: bool = False
+    ) -> None:
+        before = self.provider
+        gap_ms = 0.0
+        if not overlapped:
+            gap_ms = (asyncio.get_running_loop().time() - self._left_at) * 1_000
+        self._use(link, provider)
+        if self.link is not link:
+            return  # lost again at once; `lost` goes on from here
+        if provider is not before:
+            self._target = None
+            self._host.emit(
+                ProviderSwitched(
+                    from_provider=before.name, to_provider=provider.name, reason=reason
+                )
+            )
+            if self._switched is not None and not self._switched.done():
+                self._switched.set_result(None)
+        self._enter(
+            ConnectionChanged(
+                state="connected", provider=provider.name, reason=reason, gap_ms=gap_ms
+            )
+        )
+        self._host.arrived(overlapped=overlapped)
+
+    def _leave(self) -> Link | None:
+        link, self.link = self.link, None
+        self._clear_timers()
+        if link is not None:
+            self._left_at = asyncio.get_running_loop().time()
+            self._host.left()
+        return link
+
+    def _clear_timers(self) -> None:
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
+
+    async def _hang_up(self, link: Link, drain_s: float = 0.0) -> None:
+        await link.close(drain_s=drain_s)
+        self._open.discard(link)
+
+    def _give_up(self, error: RealtimeError, code: int | None) -> None:
+        self._enter(
+            ConnectionChanged(
+                state="closed",
+                provider=self.provider.name,
+                reason=error.message,
+                code=code,
+                cause=error.cause,
+                advice=error.advice,
+            )
+        )
+        self._host.give_up(error, code)
+
+    def _force(self) -> None:
+        if self._due is not None:
+            self.renew_now(self._due)
+
+    def _fail_switch(self, error: RealtimeError) -> None:
+        self._target = self._due = None
+        if self._switched is not None and not self._switched.done():
+            self._switched.set_exception(error)
+
+    def _reconnecting(self, error: RealtimeError, code: int | None, attempt: int) -> None:
+        self._enter(
+            ConnectionChanged(
+                state="reconnecting",
+                provider=self.provider.name,
+                reason=error.message,
+                code=code,
+                cause=error.cause,
+                attempt=attempt,
+                advice=error.advice,
+            )
+        )
+
+    def _enter(self, change: ConnectionChanged) -> None:
+        self.state = change.state
+        self._host.emit(change)
+
+    def _start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        before = self._work
+
+        async def after() -> None:
+            if before is not None and not before.done():
+                before.cancel()
+                await asyncio.wait([before])
+            await work()
+
+        self._work = asyncio.create_task(after(), name="realtime connection")
+
+    async def _stop_work(self) -> None:
+        work, self._work = self._work, None
+        if work is not None and not work.done() and work is not asyncio.current_task():
+            work.cancel()
+            await asyncio.wait([work])
