@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .agent import AgentResult, RealtimeAgent
     from .audio.playback import AudioSink, Playback
+    from .cassette import Cassette
     from .config import (
         RealtimeConfig,
         SemanticEagerness,
@@ -105,6 +106,7 @@ __version__ = "0.1.0"
 _HOME = {
     "agent": "AgentResult RealtimeAgent",
     "audio.playback": "AudioSink Playback",
+    "cassette": "Cassette",
     "config": "RealtimeConfig SemanticEagerness SemanticVAD ServerVAD Transcription VADMode",
     "conversation": "ConversationHistory ConversationSeed ConversationTurn SeedMessage ToolRound",
     "devices.base": "AudioInputDevice AudioOutputDevice",
@@ -191,6 +193,7 @@ __all__ = [
     "AudioOutputDevice",
     "AudioSink",
     "AzureOpenAIProvider",
+    "Cassette",
     "ChatMessage",
     "ChatModel",
     "ChatOpenAI",
