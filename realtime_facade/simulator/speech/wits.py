@@ -95,10 +95,26 @@ class LocalMind:
         outputs = _latest_outputs(conversation)
         if outputs:
             return [Say(" ".join(report(output.output) for output in outputs))]
+        skills = [Skill(tool) for tool in tools]
         last = conversation[-1] if conversation else None
-        if not isinstance(last, Message) or last.role != "user":
-            return [Say(_asked_to_say(last, instructions))]
-        return self._reply(last.text, [Skill(tool) for tool in tools])
+        if isinstance(last, Message) and last.role == "user":
+            return self._reply(last.text, skills)
+        if wish := _wished(last, instructions):
+            return [Say(wish)]
+        said = [e for e in conversation if isinstance(e, Message) and e.role != "system"]
+        if not said:
+            return [Say("Hello! What can I do for you?")]
+        if said[-1].role == "user":
+            return self._reply(said[-1].text, skills)
+        return [Say(self._rest(said, skills) or "I am listening.")]
+
+    def _rest(self, said: Sequence[Message], skills: Sequence[Skill]) -> str:
+        """What is missing of an answer that was cut off; "" if nothing is."""
+        if len(said) < 2 or said[-2].role != "user":
+            return ""
+        whole = " ".join(s.text for s in self._reply(said[-2].text, skills) if isinstance(s, Say))
+        begun = said[-1].text.strip()
+        return whole[len(begun) :].strip() if whole.startswith(begun) else ""
 
     def _reply(self, text: str, skills: Sequence[Skill]) -> Sequence[Step]:
         question, self._question = self._question, None
@@ -206,14 +222,14 @@ def _latest_outputs(conversation: Sequence[Entry]) -> list[ToolOutput]:
     return outputs
 
 
-def _asked_to_say(last: Entry | None, instructions: str) -> str:
-    """What to say when nobody has spoken: what the instructions or a system message want said."""
+def _wished(last: Entry | None, instructions: str) -> str:
+    """What a system message or the instructions want said; "" if nothing."""
     wishes = [last.text] if isinstance(last, Message) and last.role == "system" else []
     for wish in [*wishes, instructions]:
         if told := _TELL.match(wish.strip()):
             quoted = _QUOTED.search(told[1])
             return (quoted[1] if quoted else told[1]).strip()
-    return "Hello! What can I do for you?" if last is None else "I am listening."
+    return ""
 
 
 def _without_leads(words: Sequence[Word]) -> Sequence[Word]:

@@ -200,3 +200,25 @@ def test_an_output_is_phrased(output: str, text: str):
 def test_a_long_output_is_cut():
     assert report("word " * 1000).endswith("and so on.")
     assert len(report(json.dumps({f"key{n}": "x" * 2000 for n in range(50)}))) < 5_000
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        ([Message("user", "thank you"), Message("system", "Answer now.")], "You are welcome."),
+        ([Message("user", "thank you"), Message("assistant", "You are")], "welcome."),
+        (
+            [Message("user", "thank you"), Message("assistant", "You"), Message("system", "Go on")],
+            "are welcome.",
+        ),
+        (
+            [Message("user", "thank you"), Message("assistant", "You are welcome.")],
+            "I am listening.",
+        ),
+        ([Message("user", "thank you"), Message("assistant", "Never mind.")], "I am listening."),
+        ([Message("assistant", "Hello!")], "I am listening."),
+        ([Message("system", "Be brief.")], "Hello! What can I do for you?"),
+    ],
+)
+async def test_a_conversation_from_elsewhere_goes_on(talk: Talk, known: list[Entry], said: str):
+    assert await talk.hear(*known) == [Say(said)]
