@@ -98,6 +98,7 @@ if TYPE_CHECKING:
     from .tools.context import ToolContext
     from .tools.definition import ToolDefinition
     from .tools.inject import Inject
+    from .tools.mcp import mcp_tools
     from .tools.registry import Tools
     from .voice import GeminiRealtimeProvider, OpenAIRealtimeProvider, RealtimeVoice
 
@@ -176,6 +177,7 @@ _HOME = {
     "tools.context": "ToolContext",
     "tools.definition": "ToolDefinition",
     "tools.inject": "Inject",
+    "tools.mcp": "mcp_tools",
     "tools.registry": "Tools",
     "voice": "GeminiRealtimeProvider OpenAIRealtimeProvider RealtimeVoice",
 }
@@ -283,6 +285,7 @@ __all__ = [
     "available_providers",
     "builtin_tools",
     "configured_providers",
+    "mcp_tools",
 ]
 
 

@@ -23,6 +23,20 @@ SCENARIO = Scenario.parse(
     ]
 
     [[turns]]
+    when = "table"
+    steps = [
+      { call = "supervisor", arguments = { task = "book a table at Luigi's for two" } },
+      { say = "Would you like to sit by the window or by the door?" },
+    ]
+
+    [[turns]]
+    when = "window"
+    steps = [
+      { call = "supervisor", arguments = { task = "book a table", answer = "by the window" } },
+      { say = "{output}" },
+    ]
+
+    [[turns]]
     when = "story"
     steps = [{ say = "Once upon a time there was a very long story, and it went on and on." }]
     """

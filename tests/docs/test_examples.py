@@ -22,6 +22,11 @@ RUNS = {
     "offline_test.py": ([], "", r"^passed$"),
     "talk_to_a_file.py": (["question.wav", "answer.wav"], "", r"^assistant: Hello!"),
     "text_chat.py": ([], "Hello\n\n", r"Hello! How can I help\?"),
+    "supervisor.py": (
+        ["A table, please.", "By the window."],
+        "",
+        r"^type='supervisor_asked' (.|\n)*^Assistant: It is done: booked by the window\.$",
+    ),
     "tools.py": (["How is the weather?"], "", r'get_weather took \d+ ms: \{"city":"Paris"'),
 }
 """File -> arguments, typed input, pattern of the output."""
