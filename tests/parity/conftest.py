@@ -49,8 +49,9 @@ def row(request: pytest.FixtureRequest) -> Row:
 class Talk:
     """A session, everything that happened in it, and a way to wait for more."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, simulator: Simulator) -> None:
         self.session = session
+        self.simulator = simulator
         self.events: list[Event] = []
         self._stream = session.events()
 
@@ -97,7 +98,7 @@ def start(row: Row, monkeypatch: pytest.MonkeyPatch) -> Start:
             if setup is not None:
                 setup(voice)
             async with voice.connect() as session:
-                yield Talk(session)
+                yield Talk(session, server)
 
     return start_talk
 
