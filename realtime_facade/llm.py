@@ -91,7 +91,7 @@ class ChatOpenAI:
         self.model = model
         self._options = dict(options or {})
         try:
-            self._client = openai.AsyncOpenAI(
+            client = openai.AsyncOpenAI(
                 base_url=base_url,
                 api_key=api_key or os.environ.get("OPENAI_API_KEY") or (base_url and "none"),
                 timeout=timeout_s,
@@ -106,6 +106,10 @@ class ChatOpenAI:
                 cause="authentication",
                 advice="set OPENAI_API_KEY, or pass api_key=",
             ) from error
+        self._redactor = Redactor([client.api_key])
+        # Looked up here, because it loads a part of the SDK: a running conversation would stall.
+        # Raw, because the SDK does not check what it parses, and servers differ.
+        self._completions = client.chat.completions.with_raw_response
 
     def __repr__(self) -> str:
         return f"ChatOpenAI({self.model!r})"
@@ -131,10 +135,7 @@ class ChatOpenAI:
                 {"type": "function", "function": tool.model_dump(mode="json")} for tool in tools
             ]
         try:
-            # Raw, because the SDK does not check what it parses, and servers differ.
-            response = await self._client.chat.completions.with_raw_response.create(
-                **request, extra_body=self._options
-            )
+            response = await self._completions.create(**request, extra_body=self._options)
         except openai.APIStatusError as error:
             # Without a cause: what the server said may quote the key.
             raise self._refused(error) from None
@@ -150,7 +151,7 @@ class ChatOpenAI:
 
     def _refused(self, error: "APIStatusError") -> RealtimeConnectionError:
         known = explain_refusal("", error.status_code, error.response.content)
-        words = clean(Redactor([self._client.api_key]).text(str(_wording(error.body))))
+        words = clean(self._redactor.text(str(_wording(error.body))))
         what = f"the chat model {self.model!r} is refused with HTTP {error.status_code}"
         return RealtimeConnectionError(
             f"{what}: {words}" if words else what,

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +67,11 @@ async def mcp_tools(
         ConfigurationError: If there is not one of `command` and `url`, or no such program.
         RealtimeError: If the server does not start or does not speak MCP (retryable).
     """
+    try:
+        # It takes most of a second, in which a running conversation would stand still.
+        await asyncio.to_thread(import_module, "mcp")
+    except ImportError as error:
+        raise MissingExtra("mcp_tools", "mcp", "mcp") from error
     connection = _transport(command, url, env, cwd, headers)
     # Of a command only the program: its arguments may hold keys.
     name = Path(command[0]).name if command else address(url or "")
@@ -96,10 +102,8 @@ def _transport(
     cwd: str | Path | None,
     headers: Mapping[str, str] | None,
 ) -> AbstractAsyncContextManager[Any]:
-    try:
-        from mcp import StdioServerParameters, stdio_client
-    except ImportError as error:
-        raise MissingExtra("mcp_tools", "mcp", "mcp") from error
+    from mcp import StdioServerParameters, stdio_client
+
     if command and url is None:
         program, *arguments = command
         return stdio_client(
