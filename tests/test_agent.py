@@ -14,13 +14,19 @@ from realtime_facade import (
     AudioInputDevice,
     AudioOutputDevice,
     ConfigurationError,
+    ErrorOccurred,
     OpenAIProvider,
     RealtimeAgent,
+    RealtimeConfig,
     RealtimeConnectionError,
     RealtimeError,
     SemanticEagerness,
     SemanticVAD,
     SessionClosed,
+    SessionStarted,
+    TranscriptDelta,
+    TurnEnded,
+    UsageLimit,
 )
 from realtime_facade.audio.pcm import silence
 from realtime_facade.audio.resample import resample
@@ -208,10 +214,11 @@ async def test_silence_ends_the_conversation_after_a_countdown(simulator):
     [SCENARIO + '[[faults]]\nkind = "close"\ncode = 1011\nreason = "gone"\n'],
     indirect=True,
 )
-async def test_a_lost_connection_ends_the_run_with_its_reason(simulator):
+async def test_a_connection_that_is_lost_for_good_ends_the_run_with_its_reason(simulator):
     notes = Notes()
     agent = RealtimeAgent(
         provider=provider(simulator),
+        config=RealtimeConfig(reconnect=False),
         audio_input=NullMicrophone(),
         audio_output=NullSpeaker(),
         listener=notes,
@@ -224,6 +231,96 @@ async def test_a_lost_connection_ends_the_run_with_its_reason(simulator):
     assert result.reason == "disconnected"
     assert isinstance(result.error, RealtimeConnectionError)
     assert [type(e) for (e,) in notes.named("on_agent_error")] == [RealtimeConnectionError]
+
+
+def test_making_one_needs_neither_key_nor_devices():
+    agent = RealtimeAgent(name="billing", instructions="You do bills.")
+    with pytest.raises(ConfigurationError, match="no provider is configured"):
+        _ = agent.voice
+
+
+async def test_a_missing_key_shows_before_a_device_opens():
+    class Speaker(NullSpeaker):
+        async def start(self) -> None:
+            raise AssertionError("it was opened")
+
+    agent = RealtimeAgent(audio_input=NullMicrophone(), audio_output=Speaker())
+    with pytest.raises(ConfigurationError, match="no provider is configured"):
+        await agent.run()
+
+
+async def test_the_bus_takes_handlers_before_a_run_and_during_it(simulator):
+    agent = RealtimeAgent(
+        provider=provider(simulator), audio_input=NullMicrophone(), audio_output=NullSpeaker()
+    )
+    before, during = [], []
+    agent.event_bus.subscribe((SessionStarted, TranscriptDelta), before.append)
+    answered = asyncio.Event()
+    async with agent:
+        await until_connected(agent)
+        assert agent.event_bus is agent.session.event_bus
+
+        async def turn_ended(event: TurnEnded) -> None:
+            during.append(event)
+            answered.set()
+
+        agent.event_bus.subscribe(TurnEnded, turn_ended)
+        await agent.session.send_text("hello")
+        async with asyncio.timeout(5):
+            await answered.wait()
+        await agent.stop()
+    assert isinstance(before[0], SessionStarted)
+    assert "".join(e.text for e in before[1:]) == "Hello yourself."
+    assert len(during) == 1
+
+
+async def test_it_runs_again_but_not_twice_at_once(simulator):
+    agent = RealtimeAgent(
+        provider=provider(simulator), audio_input=NullMicrophone(), audio_output=NullSpeaker()
+    )
+    for _ in range(2):
+        async with agent:
+            await until_connected(agent)
+            with pytest.raises(RealtimeError, match="running already"):
+                await agent.run()
+            first = await agent.stop()
+        assert first is not None
+        assert first.reason == "stopped"
+
+
+async def test_a_usage_limit_ends_the_run_after_the_answer(simulator):
+    speaker = Played()
+    agent = RealtimeAgent(
+        provider=provider(simulator),
+        audio_input=NullMicrophone(),
+        audio_output=speaker,
+        usage_limit=UsageLimit(tokens=1),
+        prices="published",
+    )
+    running = asyncio.create_task(agent.run())
+    await until_connected(agent)
+    await agent.session.send_text("hello")
+    async with asyncio.timeout(10):
+        result = await running
+    assert result.reason == "usage_limit"
+    assert result.usage.total > 0
+    assert result.cost is not None
+    assert 0 < result.cost < 0.1
+    assert [t.text for t in result.turns] == ["hello", "Hello yourself."]
+    loud = np.abs(np.frombuffer(speaker.heard, "<i2").astype(int)) > 100
+    assert loud.sum() > 5_000, "it was heard"
+
+
+async def test_a_session_without_devices(simulator):
+    agent = RealtimeAgent(provider=provider(simulator), instructions="Be brief.")
+    async with agent.connect() as session, asyncio.timeout(5):
+        events = session.events()
+        await session.send_text("hello")
+        async for event in events:
+            assert not isinstance(event, ErrorOccurred)
+            if isinstance(event, TurnEnded):
+                break
+    assert session.history.turns[-1].text == "Hello yourself."
 
 
 async def test_devices_are_closed_when_the_provider_cannot_be_reached():

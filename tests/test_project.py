@@ -17,15 +17,15 @@ PACKAGE = ROOT / "realtime_facade"
 
 LAYERS = (
     {
-        *("errors", "events", "commands", "config", "conversation", "names", "prices"),
+        *("errors", "events", "commands", "config", "conversation", "guardrails", "names", "prices"),
         *("redaction", "audio", "tools"),
     },
     {"providers", "transport"},
     {"session", "llm"},
     {"features"},
     {
-        *("voice", "agent", "runner", "cassette", "handlers", "listener", "devices"),
-        *("simulator", "testing"),
+        *("voice", "agent", "agent_run", "runner", "dialing", "cassette", "handlers"),
+        *("listener", "devices", "simulator", "testing"),
     },
     {"cli"},
 )

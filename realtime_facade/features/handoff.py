@@ -91,20 +91,26 @@ def realtime_handoff(
     )
 
 
-def equipped(role: Role, back_to: Role | None = None) -> RealtimeConfig:
+def equipped(
+    role: Role, config: RealtimeConfig | None = None, *, back_to: Role | None = None
+) -> RealtimeConfig:
     """The configuration of an agent with the tools by which it can hand over.
+
+    Args:
+        role: The agent.
+        config: Instead of its own.
+        back_to: Whom it gets a way back to.
 
     Raises:
         ConfigurationError: If two of its tools have one name.
     """
+    config = config or role.config
     ways = list(_ways(role))
     if back_to is not None and back_to not in [way.agent for way in ways]:
         ways.append(realtime_handoff(back_to))
     if not ways:
-        return role.config
-    return role.config.changed(
-        tools=Tools([*role.config.tools, *(_tool(role, way) for way in ways)])
-    )
+        return config
+    return config.changed(tools=Tools([*config.tools, *(_tool(role, way) for way in ways)]))
 
 
 def reachable(start: Role) -> list[Role]:
@@ -134,15 +140,17 @@ class Handoffs(Observer):
 
     Args:
         start: Who speaks first.
+        config: Instead of its own.
 
     Raises:
         ConfigurationError: As `reachable` does.
     """
 
-    def __init__(self, start: Role) -> None:
+    def __init__(self, start: Role, config: RealtimeConfig | None = None) -> None:
         reachable(start)
         self.current = start
-        self._voice = start.config.voice
+        self._start = start
+        self._first = config or start.config
         self._has_spoken = False
 
     def attach(self, control: Control) -> None:
@@ -192,9 +200,10 @@ class Handoffs(Observer):
         return self.current.name
 
     def _configured(self, way: Handoff, owner: Role) -> RealtimeConfig:
-        wanted = equipped(way.agent, owner if way.back else None)
+        own = self._first if way.agent is self._start else way.agent.config
+        wanted = equipped(way.agent, own, back_to=owner if way.back else None)
         now = self._control.config
-        voice = (wanted.voice or self._voice) if "audio" in now.modalities else now.voice
+        voice = (wanted.voice or self._first.voice) if "audio" in now.modalities else now.voice
         return now.changed(
             instructions=wanted.instructions,
             voice=voice,
