@@ -19,7 +19,7 @@ from ..session.session import Session
 from ..tools.context import ToolContext
 from ..tools.function import FunctionTool
 from ..tools.inject import Inject
-from ..tools.output import as_output
+from ..tools.output import as_output, bounded
 from ..tools.registry import Tools, ToolSource
 from ..tools.run import run_tool
 
@@ -27,6 +27,9 @@ logger = logging.getLogger("realtime_facade")
 
 RECENT_TURNS = 20
 """So much of the conversation the supervisor is told; a task says the rest."""
+
+MAX_OUTPUT_CHARS = 32_000
+"""Of one tool: the model is told all outputs again with every step."""
 
 _MANNER = """\
 You work behind a voice assistant, which talks with the user and gives you a task. Use your tools.
@@ -324,7 +327,9 @@ async def _run(
     try:
         async with asyncio.timeout(tool.timeout_s):
             result = await run_tool(tool, arguments, [context, *resources])
-        return result if isinstance(result, _Done | _Question) else as_output(result, name)
+        if isinstance(result, _Done | _Question):
+            return result
+        return bounded(as_output(result, name), MAX_OUTPUT_CHARS)
     except asyncio.CancelledError:
         task = asyncio.current_task()
         if task is None or task.cancelling():

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from realtime_facade import OpenAIProvider, RealtimeAgent, RealtimeConfig
 from realtime_facade.commands import AnyCommand, SendToolResult
 from realtime_facade.conversation import ConversationHistory
 from realtime_facade.errors import ConfigurationError, RealtimeConnectionError
@@ -491,6 +492,17 @@ async def test_its_tools_are_given_what_they_ask_for():
     assert [p.text for p in progress if p.call_id == "c"] == ["booking for User: Two tables"] * 2
 
 
+async def test_a_long_output_is_cut_in_words():
+    async def read_book() -> str:
+        return "x" * 100_000
+
+    model = Script(calls(("read_book", {})), done("ok"))
+    await Talk(supervisor(model, read_book)).output("c", "x")
+    [output] = model.outputs()
+    assert len(output) < 33_000
+    assert output.endswith("[cut: the first 32000 of 100000 characters]")
+
+
 async def test_a_tool_that_is_added_later_is_there():
     tools = Tools()
     model = Script(calls(("find_tables", {"people": 1})), done("ok"))
@@ -579,3 +591,17 @@ def test_each_call_has_one_output_and_each_task_one_end(steps: list[Step], turns
         assert not working
 
     asyncio.run(play())
+
+
+# -- where it is attached -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tools", [None, [find_tables], Tools([find_tables])])
+def test_an_agent_takes_it_beside_its_tools(tools: Any):
+    agent = RealtimeAgent(
+        provider=OpenAIProvider(api_key="x"),
+        config=RealtimeConfig(tools=[find_tables]),
+        tools=tools,
+        supervisor=supervisor(Script()),
+    )
+    assert Tools(agent.config.tools).names == ["find_tables", "supervisor"]
