@@ -17,7 +17,7 @@ from ..commands import (
     SendToolResult,
     TruncateOutput,
 )
-from ..conversation import ConversationHistory, SeedItem, SeedMessage
+from ..conversation import ConversationHistory, SeedItem, SeedMessage, ToolRound
 from ..errors import RealtimeError
 from ..events import AudioChunk, ErrorOccurred, Event, SessionResumable
 from ..providers.base import Past, Profile
@@ -119,6 +119,26 @@ class Waiting:
         self._commands.append(command)
         return "queued"
 
+    def not_among(self, items: Iterable[SeedItem]) -> list[SeedItem]:
+        """These items without what waits to be sent: it would be told twice."""
+        kept = list(items)
+        for command in reversed(self._commands):
+            for index in range(len(kept) - 1, -1, -1):
+                item = kept[index]
+                if isinstance(command, SendText) and item == SeedMessage(
+                    role=command.role, text=command.text
+                ):
+                    del kept[index]
+                    break
+                if (
+                    isinstance(command, SendToolResult)
+                    and isinstance(item, ToolRound)
+                    and item.call_id == command.call_id
+                ):
+                    kept[index] = item.model_copy(update={"output": None, "is_error": False})
+                    break
+        return kept
+
     def take(self) -> Iterable[AnyCommand]:
         """All of them, oldest first; each is given out once."""
         while self._commands:
@@ -197,7 +217,7 @@ class Carried:
             text, provider, model, position = self._handle
             if (provider, model) == (profile.provider, profile.model):
                 handle, since = text, position
-        items = list(self._history.as_past(since))
+        items = self.waiting.not_among(self._history.as_past(since))
         # What waits for an answer is not past: it is said again.
         while self._owed == "words" and items and _is_users(items[-1]):
             items.pop()

@@ -1,0 +1,28 @@
+"""What waits for a connection is sent on it, and not also told as its past."""
+
+from realtime_facade.commands import RequestResponse, SendText, SendToolResult
+from realtime_facade.conversation import SeedMessage, ToolRound
+from realtime_facade.session.carried import Waiting
+
+CALL = ToolRound(call_id="a", function_name="f", output="sunny", is_error=True)
+
+
+def test_what_waits_is_not_past():
+    waiting = Waiting()
+    waiting.add(SendText(text="Hi"))
+    waiting.add(RequestResponse())
+    waiting.add(SendToolResult(call_id="a", function_name="f", output="sunny", is_error=True))
+    before = [SeedMessage.user("Hi"), SeedMessage.assistant("Hi"), CALL, SeedMessage.user("Hi")]
+    assert waiting.not_among(before) == [
+        SeedMessage.user("Hi"),
+        SeedMessage.assistant("Hi"),
+        ToolRound(call_id="a", function_name="f"),
+    ]
+
+
+def test_everything_is_past_when_nothing_waits_or_fits():
+    waiting = Waiting()
+    assert waiting.not_among([CALL]) == [CALL]
+    waiting.add(SendText(text="other"))
+    waiting.add(SendToolResult(call_id="b", function_name="f", output=""))
+    assert waiting.not_among([CALL, SeedMessage.user("Hi")]) == [CALL, SeedMessage.user("Hi")]
