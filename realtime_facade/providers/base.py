@@ -128,6 +128,8 @@ class Profile:
     """Whether a new connection may begin before the one that it goes on from is closed."""
     supports_answers_during_tools: bool = False
     """Whether the model can be asked to say something while a tool call is open."""
+    answers_every_turn: bool = True
+    """Whether every spoken turn gets an answer; some models may hold their tongue."""
     emits_speech_events: bool = True
     """Whether the provider says when the user starts and stops speaking."""
     session_limit_s: float | None = None

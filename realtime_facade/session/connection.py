@@ -25,6 +25,7 @@ from ..config import RealtimeConfig
 from ..errors import RealtimeError, SessionClosed
 from ..events import ConnectionChanged, ConnectionState, Event, ProviderSwitched, SessionStarted
 from ..providers.base import Past, Profile, Provider
+from ..providers.registry import provider_named
 from .link import Link, LinkOwner
 
 logger = logging.getLogger("realtime_facade")
@@ -175,14 +176,20 @@ class ConnectionKeeper:
             self._due = None
             self._start(lambda: self._move(link, reason))
 
-    async def switch(self, provider: Provider, reason: str) -> None:
+    async def switch(self, provider: str | Provider, reason: str) -> None:
         """Go on with another provider at the next quiet moment.
 
         Raises:
             RealtimeError: If it cannot be had; the conversation goes on with the old one.
         """
+        known = {known.name: known for known in self._providers}
+        if isinstance(provider, str):
+            provider = known.get(provider) or provider_named(provider)
         if provider is self.provider:
             return
+        if provider not in self._providers:
+            self._providers.append(provider)
+        self._fail_switch(SessionClosed("another switch was asked for"))
         self._switched = asyncio.get_running_loop().create_future()
         self._target = provider
         self.renew(reason)

@@ -27,6 +27,7 @@ from ..events import (
     SessionEnded,
     TurnEnded,
 )
+from ..providers.base import Provider
 from .change import update_of
 from .engine import Engine
 from .event_bus import EventBus, Handler, Subscription
@@ -230,6 +231,17 @@ class Session:
         except ValidationError as error:
             raise ConfigurationError(str(error), provider=self.provider) from error
         self._engine.execute(update_of(after, changes, self._engine.profile))
+
+    async def switch(self, provider: str | Provider) -> None:
+        """Go on with another provider, by name or as it is, at the next quiet moment.
+
+        The history, the tools and a voice as deep go along; `ProviderSwitched` tells when.
+
+        Raises:
+            SessionClosed: If the session is over.
+            RealtimeError: If it cannot be had; the conversation goes on with the old one.
+        """
+        await self._engine.switch(provider)
 
     async def send_raw(self, message: dict[str, Any]) -> Delivery:
         """Send a message in the provider's own JSON."""

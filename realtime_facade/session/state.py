@@ -48,6 +48,8 @@ class Conversation:
         self.answers_speech = answers_speech
         self.hearing = False
         self.expecting = False
+        self.asked = False
+        """Whether the answer that is expected was asked for, not only spoken to."""
         self.answering = False
         self.active_response: str | None = None
         """The response that is being generated."""
@@ -133,14 +135,15 @@ class Conversation:
         """Learn what the application asked for."""
         match command:
             case CommitAudio() | RequestResponse():
-                self.expecting = True
+                self.expecting = self.asked = True
             case SendText(respond=True):
-                self.expecting = True
+                self.expecting = self.asked = True
                 if command.role == "user":
                     self.unanswered.append(command.text)
             case SendToolResult():
                 self.open_calls.discard(command.call_id)
                 self.expecting = self.expecting or command.respond
+                self.asked = self.asked or command.respond
 
     def on_event(self, event: Event) -> None:
         """Learn what happened."""
@@ -168,6 +171,7 @@ class Conversation:
             case ResponseStarted():
                 self.active_response = event.response_id
                 self.answering, self.expecting, self.hearing = True, False, False
+                self.asked = False
                 self.replied = False
                 self._said.clear()
             case ToolCallRequest():
@@ -179,7 +183,7 @@ class Conversation:
                     self.active_response = None
                 self._stale.discard(event.response_id)
             case TurnEnded():
-                self.answering = self.expecting = False
+                self.answering = self.expecting = self.asked = False
             case ErrorOccurred():
                 # A refused request brings no answer; a running answer ends with its own event.
-                self.expecting = False
+                self.expecting = self.asked = False

@@ -76,6 +76,7 @@ class GeminiProvider(Provider):
             updatable=CHANGEABLE if family.context_update else frozenset(),
             supports_resumption=True,
             supports_overlap=False,
+            answers_every_turn=False,
             emits_speech_events=family.emits_speech_events and config.turns is not None,
             session_limit_s=family.connection_limit_s,
             # Its pongs take 8 to 30 s under load, so they say nothing about the connection.
