@@ -40,6 +40,7 @@ from ...events import (
 )
 from ...tools.definition import ToolDefinition
 from ..base import NO_PAST, NOTHING, Frame, Output, Past, Profile
+from ..limits import LONGEST_ARGUMENTS
 from . import faults, past, session_config, wire
 from .asides import Asides
 from .speech import Speech
@@ -314,10 +315,10 @@ class OpenAICodec:
                     response_id=response_id,
                 )
             )
-        told = "error: the arguments were not a JSON object; call again with valid JSON"
+        told = "error: the arguments were not a JSON object, or too long; call again with others"
         answered = self._answer_call(call_id, told, respond=True)
         error = ErrorOccurred(
-            message=f"the model called {name!r} with arguments that are not a JSON object",
+            message=f"the model called {name!r} with arguments that are no JSON object or too long",
             code="invalid_tool_arguments",
             provider=self._profile.provider,
             cause="provider",
@@ -407,7 +408,9 @@ def _raw(message: wire.Message, frame: Frame) -> RawEvent:
 
 
 def _arguments(text: str) -> dict[str, Any] | None:
-    """The arguments of a call, or None if they are no JSON object. Nothing means no arguments."""
+    """The arguments of a call, or None if they cannot be used. Nothing means no arguments."""
+    if len(text) > LONGEST_ARGUMENTS:
+        return None
     try:
         parsed: object = from_json(text.strip() or "{}", allow_inf_nan=False)
     except ValueError:

@@ -1,10 +1,11 @@
 """What both sides say, item by item: whole samples, always new text, and an end to everything."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from ...errors import ProtocolError
 from ...events import AudioChunk, ErrorOccurred, Event, TranscriptDelta
+from ..limits import LONGEST_TEXT, MOST_ITEMS
 from . import wire
 
 
@@ -50,9 +51,13 @@ class Speech:
         return self._end_of_audio(message.item_id, spoken)
 
     def words(self, message: wire.TextDelta) -> TranscriptDelta:
-        """What the assistant says or writes."""
+        """What the assistant says or writes.
+
+        Raises:
+            ProtocolError: If it is more than anybody says.
+        """
         spoken = self._item(message.item_id, message.response_id)
-        spoken.text = (spoken.text or "") + message.delta
+        spoken.text = _longer(spoken.text or "", message.delta)
         return TranscriptDelta(
             text=message.delta, item_id=message.item_id, response_id=message.response_id
         )
@@ -60,21 +65,24 @@ class Speech:
     def words_done(self, message: wire.TextDone) -> TranscriptDelta:
         """The whole of what the assistant said in an item."""
         spoken = self._item(message.item_id, message.response_id)
+        whole = _longer("", message.text)
         so_far, spoken.text = spoken.text or "", None
-        return _final(message.item_id, so_far, message.text, response_id=message.response_id)
+        return _final(message.item_id, so_far, whole, response_id=message.response_id)
 
     def user_words(self, message: wire.UserTextDelta) -> TranscriptDelta:
         """What the user says; it may come before the item is known or after the answer's end."""
         so_far = self._user.get(message.item_id, "")
         # The streaming recognizer's first word has a space before it, its whole text has none.
         text = (message.delta or "") if so_far else (message.delta or "").lstrip()
-        self._user[message.item_id] = so_far + text
+        self._user[message.item_id] = _longer(so_far, text)
+        _keep_newest(self._user)
         return TranscriptDelta(text=text, speaker="user", item_id=message.item_id)
 
     def user_words_done(self, message: wire.UserTextDone) -> TranscriptDelta:
         """The whole of what the user said in an item."""
         so_far = self._user.pop(message.item_id, "")
-        return _final(message.item_id, so_far, message.transcript.strip(), speaker="user")
+        whole = _longer("", message.transcript.strip())
+        return _final(message.item_id, so_far, whole, speaker="user")
 
     def user_words_failed(self, item_id: str) -> TranscriptDelta:
         """The end of an item that cannot be written down: no more than came so far."""
@@ -96,6 +104,7 @@ class Speech:
         spoken = self._spoken.get(item_id)
         if spoken is None:
             spoken = self._spoken[item_id] = _Spoken(response_id)
+            _keep_newest(self._spoken)
         return spoken
 
     def _end_of_audio(self, item_id: str, spoken: _Spoken) -> tuple[Event, ...]:
@@ -109,6 +118,19 @@ class Speech:
             provider=self._provider,
         )
         return (ErrorOccurred.of(error), last)
+
+
+def _longer(text: str, more: str) -> str:
+    if len(text) + len(more) > LONGEST_TEXT:
+        raise ProtocolError(
+            f"an item has more than {LONGEST_TEXT} characters; the rest is left out"
+        )
+    return text + more
+
+
+def _keep_newest(items: dict[str, Any]) -> None:
+    if len(items) > MOST_ITEMS:
+        del items[next(iter(items))]
 
 
 def _final(

@@ -10,6 +10,7 @@ from typing import Literal
 
 from ...commands import RequestResponse
 from ...errors import ConfigurationError
+from ..limits import MOST_CALLS
 
 
 @dataclass(slots=True)
@@ -157,7 +158,18 @@ class Turns:
         batch = self._batches.setdefault(response_id, Batch(response_id))
         batch.open.add(call_id)
         self._calls[call_id] = batch
+        if len(self._calls) > MOST_CALLS:
+            self._forget(next(iter(self._calls)))
         return True
+
+    def _forget(self, call_id: str) -> None:
+        batch = self._calls.pop(call_id)
+        if batch is not None:
+            batch.open.discard(call_id)
+        for response_id in [r for r, b in self._batches.items() if not b.open]:
+            if response_id != self.active:
+                # Its response has not ended in all that time.
+                del self._batches[response_id]
 
     def answer(self, call_id: str, respond: bool) -> Batch:
         """Note the one result of a call; the last one of a batch asks for a response.

@@ -15,11 +15,14 @@ from pydantic_core import from_json
 
 from ...errors import ConfigurationError, ProtocolError
 from ..base import Frame
+from ..limits import LONGEST_ID, Id
 
 
 class _Part(BaseModel):
     # JSON and base64 are decoded in one pass: 4 us for 100 ms of audio, 29 us with the two modules.
-    model_config = ConfigDict(val_json_bytes="base64", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        val_json_bytes="base64", hide_input_in_errors=True, allow_inf_nan=False
+    )
 
 
 class Fault(_Part):
@@ -27,16 +30,16 @@ class Fault(_Part):
 
     model_config = ConfigDict(coerce_numbers_to_str=True)
 
-    type: str | None = None
-    code: str | None = None
+    type: Id | None = None
+    code: Id | None = None
     message: str | None = None
-    event_id: str | None = None
+    event_id: Id | None = None
     """Our event that caused it, where the provider says so; it often does not."""
 
 
 class Session(_Part):
-    id: str | None = None
-    model: str | None = None
+    id: Id | None = None
+    model: Id | None = None
     expires_at: float | None = None
     """Unix time."""
 
@@ -66,38 +69,38 @@ class TokenUsage(_Part):
 
 
 class StatusDetails(_Part):
-    reason: str | None = None
+    reason: Id | None = None
     error: Fault | None = None
 
 
 class Response(_Part):
-    id: str
-    status: str = "completed"
+    id: Id
+    status: Id = "completed"
     status_details: StatusDetails | None = None
-    conversation_id: str | None = None
+    conversation_id: Id | None = None
     """None for an out-of-band response."""
     usage: TokenUsage | None = None
 
 
 class Item(_Part):
-    type: str | None = None
-    status: str | None = None
-    call_id: str | None = None
-    name: str | None = None
+    type: Id | None = None
+    status: Id | None = None
+    call_id: Id | None = None
+    name: Id | None = None
     arguments: str | None = None
 
 
 class AudioDelta(_Part):
     type: Literal["response.output_audio.delta", "response.audio.delta"]
-    response_id: str = ""
-    item_id: str
+    response_id: Id = ""
+    item_id: Id
     delta: bytes
 
 
 class AudioDone(_Part):
     type: Literal["response.output_audio.done", "response.audio.done"]
-    response_id: str = ""
-    item_id: str
+    response_id: Id = ""
+    item_id: Id
 
 
 class TextDelta(_Part):
@@ -107,8 +110,8 @@ class TextDelta(_Part):
         "response.audio_transcript.delta",
         "response.text.delta",
     ]
-    response_id: str = ""
-    item_id: str
+    response_id: Id = ""
+    item_id: Id
     delta: str
 
 
@@ -119,23 +122,23 @@ class TextDone(_Part):
         "response.audio_transcript.done",
         "response.text.done",
     ]
-    response_id: str = ""
-    item_id: str
+    response_id: Id = ""
+    item_id: Id
     text: str = Field(validation_alias=AliasChoices("transcript", "text"))
 
 
 class ArgumentsDone(_Part):
     type: Literal["response.function_call_arguments.done"]
-    response_id: str = ""
-    call_id: str
-    name: str | None = None
+    response_id: Id = ""
+    call_id: Id
+    name: Id | None = None
     """Absent in the beta protocol, where only the item has it."""
     arguments: str
 
 
 class OutputItemDone(_Part):
     type: Literal["response.output_item.done"]
-    response_id: str = ""
+    response_id: Id = ""
     item: Item
 
 
@@ -151,19 +154,19 @@ class ResponseDone(_Part):
 
 class SpeechStarted(_Part):
     type: Literal["input_audio_buffer.speech_started"]
-    item_id: str | None = None
+    item_id: Id | None = None
     audio_start_ms: float | None = None
 
 
 class SpeechStopped(_Part):
     type: Literal["input_audio_buffer.speech_stopped"]
-    item_id: str | None = None
+    item_id: Id | None = None
     audio_end_ms: float | None = None
 
 
 class Committed(_Part):
     type: Literal["input_audio_buffer.committed"]
-    item_id: str | None = None
+    item_id: Id | None = None
 
 
 class Cleared(_Part):
@@ -172,20 +175,20 @@ class Cleared(_Part):
 
 class UserTextDelta(_Part):
     type: Literal["conversation.item.input_audio_transcription.delta"]
-    item_id: str
+    item_id: Id
     delta: str | None = None
 
 
 class UserTextDone(_Part):
     type: Literal["conversation.item.input_audio_transcription.completed"]
-    item_id: str
+    item_id: Id
     transcript: str
     usage: TokenUsage | None = None
 
 
 class UserTextFailed(_Part):
     type: Literal["conversation.item.input_audio_transcription.failed"]
-    item_id: str
+    item_id: Id
     error: Fault = Fault()
 
 
@@ -252,9 +255,9 @@ def parse(frame: Frame) -> Message:
         raise ProtocolError(f"a frame is not valid text: {type(error).__name__}") from None
     if first["type"] == "union_tag_invalid":
         data = parse_object(frame)
-        if isinstance(data["type"], str):
+        if isinstance(data["type"], str) and len(data["type"]) <= LONGEST_ID:
             return Unknown(data["type"], data)
-        raise ProtocolError("malformed frame: its type is not text")
+        raise ProtocolError("malformed frame: its type is not a short text")
     place = ".".join(str(step) for step in first["loc"]) or "frame"
     raise ProtocolError(f"malformed {place}: {first['msg'][:200]}")
 
