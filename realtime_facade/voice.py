@@ -29,9 +29,11 @@ from .events import (
     TranscriptDelta,
 )
 from .features.farewell import Farewell
+from .features.guardrails import Guardrails
 from .features.history import History
 from .features.tool_calls import ToolCalls
 from .features.usage import UsageLimit, UsageMeter
+from .guardrails import Guardrail
 from .handlers import adapt, assistant_text, wants
 from .prices import PriceList
 from .providers.base import Frame, Provider
@@ -99,6 +101,8 @@ class RealtimeVoice:
             later ones are numbered: `talk.jsonl`, `talk-2.jsonl`.
         record_audio: False records silence instead of what was said.
         context: Of the application: tools get it for a parameter `Inject[itsType]`.
+        guardrails: Made by `output_guardrail` and `input_guardrail`: they read what is said and
+            can stop it.
         features: Makers of further observers, called once per conversation.
 
     Raises:
@@ -124,6 +128,7 @@ class RealtimeVoice:
         record_to: str | Path | None = None,
         record_audio: bool = True,
         context: object = None,
+        guardrails: Sequence[Guardrail] = (),
         features: Sequence[Callable[[], Observer]] = (),
     ) -> None:
         wanted = (
@@ -147,6 +152,10 @@ class RealtimeVoice:
         self._recorded = 0
         self.resources: list[object] = [] if context is None else [context]
         """What tools can have injected, besides what a session brings."""
+        self.owner: object = self
+        """What guardrails get as `agent`."""
+        self._context = context
+        self._guardrails = tuple(guardrails)
         self._features = tuple(features)
         self._handlers: list[tuple[tuple[type[Event], ...], Handler]] = []
         self._wire_handlers: list[tuple[str, Handler]] = []
@@ -345,6 +354,17 @@ class RealtimeVoice:
         recorder = self._recorder()
         history, farewell = History(config.conversation_seed), Farewell()
         features = [make() for make in self._features]
+        guard = (
+            Guardrails(
+                self._guardrails,
+                config,
+                history.conversation,
+                context=self._context,
+                agent=self.owner,
+            )
+            if self._guardrails
+            else None
+        )
         tool_calls = ToolCalls(
             Tools(config.tools),
             self._tool_handler,
@@ -361,6 +381,7 @@ class RealtimeVoice:
             UsageMeter(self._usage_limit, self._prices, farewell.leave),
             *([echo] if echo is not None else []),
             *([recorder] if recorder is not None else []),
+            *([guard] if guard is not None else []),
             *features,
         ]
         engine = Engine(
@@ -374,6 +395,7 @@ class RealtimeVoice:
             forget=self._engines.discard,
             gate=gate,
             clean=echo.clean if echo is not None else None,
+            hold=guard.hold if guard is not None else None,
         )
         for kinds, handler in self._handlers:
             bus.subscribe(kinds, handler)

@@ -10,7 +10,10 @@ from ..audio.playback import Cut, Playback
 from ..commands import AnyCommand, CancelResponse, DeleteItem, TruncateOutput
 from ..events import Event, HeardItem, Interrupted, TranscriptDelta
 from ..providers.base import Profile
+from .hold import NOTHING_HELD, Held
 from .state import Conversation
+
+CutReason = Literal["speech", "request", "guardrail"]
 
 
 def interrupt(
@@ -18,8 +21,10 @@ def interrupt(
     conversation: Conversation,
     profile: Profile,
     *,
-    reason: Literal["speech", "request"],
+    reason: CutReason,
     cancel: bool,
+    held: Held = NOTHING_HELD,
+    written: bool = False,
 ) -> tuple[list[AnyCommand], list[Event]] | None:
     """Cut what is being said. None if nothing was being generated or heard.
 
@@ -27,21 +32,30 @@ def interrupt(
         reason: What the application is told.
         cancel: Ask the provider to stop generating. Never on the user's speech: a provider that
             detects speech has cancelled by itself, and a late cancel would hit the next answer.
+        held: What was received and is kept back from the listener.
+        written: Whether the answers are text alone: what was told of them counts as heard.
     """
     response = conversation.active_response
     generating = response is not None and not conversation.is_stale(response)
-    if not generating and not playback.pending_ms:
+    if not generating and not playback.pending_ms and not held:
         return None
     texts = dict(conversation.transcripts)
-    unfinished = sorted(conversation.unfinished)
+    unfinished = sorted(conversation.unfinished | held.characters.keys())
     estimated = playback.estimated
-    cuts = playback.cut()
+    cuts = playback.cut(held.samples)
     conversation.cut()
     commands: list[AnyCommand] = []
     if cancel and response is not None and profile.supports_cancel:
         commands.append(CancelResponse(response_id=response))
-    items = tuple(_heard(cut, playback.rate, texts.get(cut.item_id, "")) for cut in cuts)
-    if profile.supports_truncation:
+    told = {item: text[: len(text) - held.characters.get(item, 0)] for item, text in texts.items()}
+    if written:
+        items = tuple(_read(item_id, told.get(item_id, "")) for item_id in unfinished)
+    else:
+        items = tuple(
+            _heard(cut, playback.rate, texts.get(cut.item_id, ""), told.get(cut.item_id, ""))
+            for cut in cuts
+        )
+    if profile.supports_truncation and (not written or reason == "guardrail"):
         commands += [
             TruncateOutput(item_id=item.item_id, audio_end_ms=item.heard_ms)
             if item.heard_ms
@@ -56,7 +70,8 @@ def interrupt(
         reason=reason,
         estimated=estimated,
     )
-    heard = {item.item_id: item.heard_text for item in items}
+    heard = {item_id: told.get(item_id, "") for item_id in held.samples}
+    heard |= {item.item_id: item.heard_text for item in items}
     finals = [
         TranscriptDelta(
             text="",
@@ -70,14 +85,19 @@ def interrupt(
     return commands, [interrupted, *finals]
 
 
-def _heard(cut: Cut, rate: int, text: str) -> HeardItem:
+def _heard(cut: Cut, rate: int, text: str, told: str) -> HeardItem:
+    words = heard_text(text, cut.heard / cut.received if cut.received else 0.0)
     # Milliseconds are rounded down: providers refuse a position beyond what they sent.
     return HeardItem(
         item_id=cut.item_id,
         heard_ms=cut.heard * 1000 // rate,
         received_ms=cut.received * 1000 // rate,
-        heard_text=heard_text(text, cut.heard / cut.received if cut.received else 0.0),
+        heard_text=words if len(words) <= len(told) else told.rstrip(),
     )
+
+
+def _read(item_id: str, told: str) -> HeardItem:
+    return HeardItem(item_id=item_id, heard_ms=0, received_ms=0, heard_text=told.rstrip())
 
 
 def heard_text(text: str, share: float) -> str:

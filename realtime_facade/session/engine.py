@@ -7,7 +7,6 @@ and go below it (`connection.py`); a conversation outlives them.
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 from ..audio.playback import Playback
 from ..commands import (
@@ -43,11 +42,12 @@ from ..events import (
     TranscriptDelta,
 )
 from ..providers.base import Past, Profile, Provider
-from .barge_in import interrupt
+from .barge_in import CutReason, interrupt
 from .carried import Carried
 from .connection import ConnectionKeeper, Dial
 from .event_bus import EventBus
 from .gate import SpeechGate
+from .hold import NOTHING_HELD, Hold
 from .observer import Observer
 from .speech import Speech
 from .state import Conversation, Phase, answers_speech
@@ -80,6 +80,7 @@ class Engine:
         forget: Callable[["Engine"], None] = lambda _: None,
         gate: SpeechGate | None = None,
         clean: Callable[[bytes], bytes] | None = None,
+        hold: Hold | None = None,
     ) -> None:
         self._config = config
         self._playback = playback
@@ -101,6 +102,9 @@ class Engine:
         self.start, self.call_later = self._tasks.start, self._tasks.call_later
         self._speech = Speech(config, playback, release=bus.publish, call_later=self.call_later)
         self._gate = gate
+        self._hold = hold
+        if hold is not None:
+            hold.attach(self, playback, self._tasks)
         self._judge = Judge(
             playback,
             decides_locally=gate is not None,
@@ -247,9 +251,9 @@ class Engine:
             self.emit(event)
         return "sent"
 
-    def interrupt(self) -> None:
-        """Fall silent now and stop generating; does nothing when nothing is being said."""
-        self._cut("request", cancel=True)
+    def interrupt(self, reason: CutReason = "request") -> bool:
+        """Fall silent now and stop generating; whether there was anything to stop."""
+        return self._cut(reason, cancel=True)
 
     def check_open(self) -> None:
         """Nothing, while the session lives.
@@ -386,8 +390,7 @@ class Engine:
         if owed == "answer":
             # It comes again from its beginning, so nobody has to hear what came of it.
             self._playback.cut()
-            self._speech.cut()
-            self.bus.drop_audio()
+            self._forget_unheard()
         self._publish(
             ResponseDone(
                 response_id=response_id, status="incomplete", reason="the connection was lost"
@@ -429,12 +432,27 @@ class Engine:
 
     def _publish(self, event: Event) -> None:
         self._tell(self._observers, event)
-        if type(event) is TranscriptDelta and self._speech.caption(event):
-            return
-        self.bus.publish(event)
+        if type(event) is not TranscriptDelta:
+            self.bus.publish(event)
+        elif self._hold is not None:
+            self._hold.words(event)
+        else:
+            self.let_words(event)
+
+    def let_words(self, delta: TranscriptDelta) -> None:
+        """Words may be told to the application."""
+        if not self._speech.caption(delta):
+            self.bus.publish(delta)
 
     def _sound(self, event: AudioChunk) -> None:
         self._carried.pace.sound(event)
+        if self._hold is not None:
+            self._hold.sound(event)
+        else:
+            self.let_sound(event)
+
+    def let_sound(self, event: AudioChunk) -> None:
+        """A chunk may be heard."""
         try:
             chunk = self._speech.sound(event)
         except Exception as error:  # noqa: BLE001 - reported; who plays by a handler goes on
@@ -462,22 +480,34 @@ class Engine:
             ErrorOccurred(message=f"{what} failed: {error!r}", code="failed", cause="application")
         )
 
-    def _cut(self, reason: Literal["speech", "request"], *, cancel: bool) -> None:
+    def _cut(self, reason: CutReason, *, cancel: bool) -> bool:
         cut = interrupt(
-            self._playback, self.conversation, self.profile, reason=reason, cancel=cancel
+            self._playback,
+            self.conversation,
+            self.profile,
+            reason=reason,
+            cancel=cancel,
+            held=NOTHING_HELD if self._hold is None else self._hold.held(),
+            written=self._config.modalities == ("text",),
         )
         self._judge.decided()
         if cut is None:
-            return
+            return False
         commands, events = cut
-        self._speech.cut()
-        self.bus.drop_audio()
+        self._forget_unheard()
         for command in commands:
             if not self._carried.is_foreign(command):
                 self.execute(command)
         for event in events:
             self._tell(self._observers, event)
             self.bus.publish(event)
+        return True
+
+    def _forget_unheard(self) -> None:
+        self._speech.cut()
+        if self._hold is not None:
+            self._hold.cut()
+        self.bus.drop_audio()
 
     def _work_failed(self, name: str, error: BaseException) -> None:
         # Work that comes to its end just after the session did has nobody left to tell.

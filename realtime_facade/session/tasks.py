@@ -26,7 +26,7 @@ class Tasks:
         task.add_done_callback(self._done)
         return task
 
-    def call_later(self, delay_s: float, callback: Callable[[], None]) -> asyncio.Task[None]:
+    def call_later(self, delay_s: float, callback: Callable[[], object]) -> asyncio.Task[None]:
         """Call back after a delay; cancel the task to give it up."""
 
         async def wait() -> None:

@@ -22,9 +22,9 @@ class Judge:
         playback: Playback,
         *,
         decides_locally: bool,
-        cut: Callable[[], None],
+        cut: Callable[[], object],
         publish: Callable[[Event], None],
-        call_later: Callable[[float, Callable[[], None]], "asyncio.Task[None]"],
+        call_later: Callable[[float, Callable[[], object]], "asyncio.Task[None]"],
     ) -> None:
         self._playback = playback
         self._decides_locally = decides_locally

@@ -61,8 +61,9 @@ class GeminiCodec:
       as `EndAudio` does.
     - `SendText` of the user cuts a running answer, as speech does, unless `respond` is False. What
       the assistant said is added to the history and never answered.
-    - `RequestResponse` waits for the end of a running answer; several become one; it is forgotten
-      when the user takes the word instead. Instructions for one answer do not exist here and are
+    - `RequestResponse` waits for the end of a running answer, unless it has to come at once, which
+      cuts the answer; several become one; it is forgotten when the user takes the word instead.
+      Instructions for one answer do not exist here and are
       sent as the user's text.
     - `SendToolResult` for a call that was cancelled is dropped: the model must not get it.
     - `UpdateSession` changes instructions and tools where the model can; there is no
@@ -128,7 +129,7 @@ class GeminiCodec:
             case SendText():
                 return Output((self._text(command),))
             case RequestResponse():
-                if self._talk.answering:
+                if self._talk.answering and not command.at_once:
                     # Sent now, it would cut the running answer.
                     if command.instructions or self._request is None:
                         self._request = command
@@ -176,16 +177,10 @@ class GeminiCodec:
         return Output((wire.ACTIVITY_END,), (InputCommitted(item_id=self._talk.user.item_id),))
 
     def _text(self, command: SendText) -> Frame:
-        if command.role == "system":
-            raise _impossible(
-                "a system message cannot be added to a conversation",
-                "put it into the configuration's instructions, or send it as the user's text",
-            )
         if command.role == "assistant":
             return wire.content("model", command.text, turn_complete=False)
-        if not command.respond:
-            return wire.content("user", command.text, turn_complete=False)
-        return self._ask(command.text)
+        text = past.note(command.text) if command.role == "system" else command.text
+        return self._ask(text) if command.respond else wire.content("user", text, turn_complete=False)
 
     def _ask(self, text: str) -> Frame:
         if self._family.text_now:
