@@ -22,6 +22,7 @@ from ...config import RealtimeConfig
 from ...errors import Cause, ConfigurationError
 from ...events import (
     ConfigWarning,
+    ErrorOccurred,
     Event,
     InputCommitted,
     RawEvent,
@@ -287,7 +288,10 @@ class GeminiCodec:
                 self._produced(part, events)
         if message.tool_call is not None:
             for call in message.tool_call.function_calls:
-                talk.call(call, events)
+                if len(frame) > LONGEST_ARGUMENTS or len(talk.calls) >= MOST_CALLS:
+                    frames += self._refuse(call, events)
+                else:
+                    talk.call(call, events)
         if content.generation_complete:
             talk.generated(events)
         if message.usage_metadata is not None:
@@ -303,8 +307,25 @@ class GeminiCodec:
         elif content.interaction_status == "IDLE" and talk.waiting:
             frames += self._end_turn(events)
         if untranslated:
-            events.append(RawEvent(name=",".join(untranslated), data=wire.untyped(frame)))
+            name = ",".join(untranslated)[:LONGEST_ID]
+            events.append(RawEvent(name=name, data=wire.untyped(frame)))
         return Output(frames, tuple(events))
+
+    def _refuse(self, call: wire.FunctionCall, events: list[Event]) -> tuple[Frame, ...]:
+        told = "too many calls at once, or too long arguments; call again with less"
+        result = SendToolResult(
+            call_id=call.id, function_name=call.name, output=told, is_error=True
+        )
+        events.append(
+            ErrorOccurred(
+                message=f"a call of {call.name!r} was refused: {told}",
+                code="invalid_tool_arguments",
+                provider="gemini",
+                cause="provider",
+                advice="nothing needs to be done: the model was told and may call again",
+            )
+        )
+        return (wire.tool_response(result, silent=False),)
 
     def _start(self, setup_complete: wire.SetupComplete, events: list[Event]) -> tuple[Frame, ...]:
         self._started = True

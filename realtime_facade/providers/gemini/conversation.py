@@ -12,6 +12,7 @@ from ...events import (
     ToolCallRequest,
     ToolCallsCancelled,
 )
+from ..limits import MOST_CALLS
 from . import wire
 from .turns import Answers, Utterances
 from .usage import usage_of
@@ -88,6 +89,8 @@ class Conversation:
         """The model wants these results no longer."""
         unwanted = tuple(ids)
         self.cancelled_calls |= self.calls.intersection(unwanted)
+        while len(self.cancelled_calls) > MOST_CALLS:
+            self.cancelled_calls.pop()
         self.calls.difference_update(unwanted)
         events.append(ToolCallsCancelled(call_ids=unwanted))
 

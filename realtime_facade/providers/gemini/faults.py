@@ -202,5 +202,5 @@ def _message_in(body: bytes) -> str:
 
 
 def _short(text: str) -> str:
-    text = " ".join(text.split())
+    text = " ".join(text[: 10 * _MAX_TEXT].split())
     return text if len(text) <= _MAX_TEXT else text[:_MAX_TEXT] + "..."

@@ -10,6 +10,7 @@ from ...events import (
     ThoughtDelta,
     TranscriptDelta,
 )
+from ..limits import LONGEST_TEXT
 
 
 @dataclass(slots=True)
@@ -46,9 +47,11 @@ class Utterances:
             self._words = None
         return events
 
-    def hear(self, text: str) -> TranscriptDelta:
+    def hear(self, text: str) -> TranscriptDelta | ErrorOccurred:
         """A chunk of the transcript."""
         words = self._current()
+        if len(words.text) + len(text) > LONGEST_TEXT:
+            return _too_long(words.item_id)
         words.text += text
         return TranscriptDelta(
             text=text,
@@ -124,9 +127,11 @@ class Answers:
             return None
         return AudioChunk(data=pcm, sample_rate=rate, item_id=item_id, response_id=self.response_id)
 
-    def write(self, text: str) -> TranscriptDelta:
+    def write(self, text: str) -> TranscriptDelta | ErrorOccurred:
         """Text of the open response: what it says, or what it answers in writing."""
         item_id = self._item()
+        if len(self._text) + len(text) > LONGEST_TEXT:
+            return _too_long(item_id)
         self._text += text
         return TranscriptDelta(text=text, item_id=item_id, response_id=self.response_id)
 
@@ -178,3 +183,11 @@ class Answers:
             self._items += 1
             self._item_id = f"{self._prefix}item-{self._items}"
         return self._item_id
+
+
+def _too_long(item_id: str) -> ErrorOccurred:
+    return ErrorOccurred(
+        message=f"{item_id} has more than {LONGEST_TEXT} characters; the rest is left out",
+        provider="gemini",
+        cause="protocol",
+    )

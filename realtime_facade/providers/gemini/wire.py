@@ -19,6 +19,7 @@ from pydantic_core import from_json
 from ...commands import SendToolResult
 from ...errors import ConfigurationError, ProtocolError
 from ..base import Frame
+from ..limits import LONGEST_ID, MOST_PARTS, Id
 
 _DURATION = re.compile(r"\d{1,12}(?:\.\d{1,9})?s")
 _PCM = re.compile(r"audio/(?:pcm|l16)\s*(?:;\s*rate=(\d{1,6})\s*)?(?:;.*)?", re.IGNORECASE)
@@ -60,6 +61,7 @@ def seconds(duration: str) -> float:
 
 
 Duration = Annotated[str, AfterValidator(_duration)]
+_Handle = Annotated[str, Field(max_length=32 * LONGEST_ID)]
 
 
 class _Message(BaseModel):
@@ -73,7 +75,7 @@ class _OpenMessage(_Message):
 class Blob(_Message):
     """Bytes of a medium; `data` arrives decoded from either base64 alphabet."""
 
-    mime_type: Annotated[str, AfterValidator(_checked_mime_type)]
+    mime_type: Annotated[Id, AfterValidator(_checked_mime_type)]
     data: bytes
 
 
@@ -88,7 +90,7 @@ class Part(_Message):
 class ModelTurn(_Message):
     """Pieces in the order in which they were produced."""
 
-    parts: list[Part] = []
+    parts: Annotated[list[Part], Field(max_length=MOST_PARTS)] = []
 
 
 class Transcription(_Message):
@@ -106,29 +108,32 @@ class ServerContent(_OpenMessage):
     interrupted: bool | None = None
     generation_complete: bool | None = None
     turn_complete: bool | None = None
-    turn_complete_reason: str | None = None
-    interaction_status: str | None = None
+    turn_complete_reason: Id | None = None
+    interaction_status: Id | None = None
 
 
 class ModalityCount(_Message):
     """Tokens of one modality."""
 
-    modality: str = ""
+    modality: Id = ""
     token_count: int = 0
+
+
+_Counts = Annotated[list[ModalityCount], Field(max_length=MOST_PARTS)]
 
 
 class UsageMetadata(_Message):
     """Token counts. The two names of the answer's counts are the Developer API's and Vertex's."""
 
     prompt_token_count: int = 0
-    prompt_tokens_details: list[ModalityCount] = []
+    prompt_tokens_details: _Counts = []
     tool_use_prompt_token_count: int = 0
     cached_content_token_count: int = 0
-    cache_tokens_details: list[ModalityCount] = []
+    cache_tokens_details: _Counts = []
     response_token_count: int = Field(
         0, validation_alias=AliasChoices("responseTokenCount", "candidatesTokenCount")
     )
-    response_tokens_details: list[ModalityCount] = Field(
+    response_tokens_details: _Counts = Field(
         [], validation_alias=AliasChoices("responseTokensDetails", "candidatesTokensDetails")
     )
     thoughts_token_count: int = 0
@@ -138,27 +143,27 @@ class UsageMetadata(_Message):
 class FunctionCall(_Message):
     """One call; `args` is missing when the function takes none."""
 
-    id: str
-    name: str
+    id: Id
+    name: Id
     args: dict[str, Any] | None = None
 
 
 class ToolCall(_Message):
     """Calls that may run in parallel."""
 
-    function_calls: list[FunctionCall] = []
+    function_calls: Annotated[list[FunctionCall], Field(max_length=MOST_PARTS)] = []
 
 
 class ToolCallCancellation(_Message):
     """Calls whose answers must not be sent any more."""
 
-    ids: list[str] = []
+    ids: Annotated[list[Id], Field(max_length=MOST_PARTS)] = []
 
 
 class SetupComplete(_Message):
     """The configuration was accepted. The Developer API names no session."""
 
-    session_id: str | None = None
+    session_id: Id | None = None
 
 
 class GoAway(_Message):
@@ -170,28 +175,28 @@ class GoAway(_Message):
 class SessionResumptionUpdate(_Message):
     """A handle for resuming; without one, the session cannot be resumed at this moment."""
 
-    new_handle: str = ""
+    new_handle: _Handle = ""
     resumable: bool | None = None
 
 
 class VoiceActivity(_Message):
     """The user began or ceased to speak, at a position in the input audio."""
 
-    type: str = ""
+    type: Id = ""
     audio_offset: Duration | None = None
 
 
 class VoiceActivityDetectionSignal(_Message):
     """An older form of `VoiceActivity`, without a position."""
 
-    vad_signal_type: str = ""
+    vad_signal_type: Id = ""
 
 
 class ErrorBody(_Message):
     """A Google API error."""
 
     code: int | None = None
-    status: str | None = None
+    status: Id | None = None
     message: str | None = None
 
 
