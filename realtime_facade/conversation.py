@@ -148,6 +148,11 @@ class ConversationHistory:
         """Every tool call, with its output where there is one already."""
         return [entry.what for entry in self._entries if isinstance(entry.what, ToolRound)]
 
+    @property
+    def awaits_words(self) -> bool:
+        """Whether something was said whose words are still to come over this connection."""
+        return any(entry.awaited for entry in self._entries)
+
     def __len__(self) -> int:
         return len(self.turns)
 

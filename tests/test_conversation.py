@@ -30,7 +30,9 @@ def test_an_awaited_turn_hides_what_follows_until_it_has_words():
     spoken = history.begin("user", awaited=True)
     history.begin("assistant", "three")
     assert history.format() == "User: one"
+    assert history.awaits_words
     history.write(spoken, "two")
+    assert not history.awaits_words
     assert [turn.text for turn in history] == ["one", "two", "three"]
 
 

@@ -64,8 +64,8 @@ class GeminiCodec:
       the assistant said is added to the history and never answered.
     - `RequestResponse` waits for the end of a running answer, unless it has to come at once, which
       cuts the answer; several become one; it is forgotten when the user takes the word instead.
-      Instructions for one answer do not exist here and are
-      sent as the user's text.
+      Instructions for one answer, and messages of the role "system", do not exist here and are
+      sent as a note among the user's text.
     - `SendToolResult` for a call that was cancelled is dropped: the model must not get it.
     - `UpdateSession` changes instructions and tools where the model can; there is no
       acknowledgement, but later frames are taken after the change, so it counts as done.
@@ -181,7 +181,9 @@ class GeminiCodec:
         if command.role == "assistant":
             return wire.content("model", command.text, turn_complete=False)
         text = past.note(command.text) if command.role == "system" else command.text
-        return self._ask(text) if command.respond else wire.content("user", text, turn_complete=False)
+        if not command.respond:
+            return wire.content("user", text, turn_complete=False)
+        return self._ask(text)
 
     def _ask(self, text: str) -> Frame:
         if self._family.text_now:

@@ -823,10 +823,13 @@ def test_history_is_added_without_an_answer(conversation, command, role):
     ]
 
 
-def test_system_message_is_refused_with_advice(conversation):
-    with pytest.raises(ConfigurationError) as caught:
-        conversation.send(SendText(text="Be brief", role="system"))
-    assert "instructions" in caught.value.advice
+def test_system_message_is_a_note_among_the_users_text(conversation):
+    note = {"text": NOTE + "Be brief"}
+    assert conversation.send(SendText(text="Be brief", role="system")) == [{"realtimeInput": note}]
+    (silent,) = conversation.send(SendText(text="Be brief", role="system", respond=False))
+    assert silent == {
+        "clientContent": {"turns": [{"role": "user", "parts": [note]}], "turnComplete": False}
+    }
 
 
 def test_text_that_is_not_unicode_can_still_be_sent(conversation):
