@@ -37,6 +37,7 @@ from ...events import (
 )
 from ...tools.definition import ToolDefinition
 from ..base import NO_PAST, NOTHING, Frame, Output, Past, Profile
+from ..limits import LONGEST_ARGUMENTS, LONGEST_ID, MOST_CALLS
 from . import past, setup, wire
 from .conversation import Conversation
 from .families import family_of
