@@ -5,9 +5,15 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
 from realtime_facade import (
+    AgentListener,
     ChatMessage,
     ChatToolCall,
+    GeminiProvider,
+    OpenAIProvider,
+    RealtimeAgent,
     ResponseDone,
     SessionEnded,
     Supervisor,
@@ -21,6 +27,9 @@ from realtime_facade import (
     TranscriptDelta,
     TurnEnded,
 )
+from realtime_facade.devices.null import NullMicrophone, NullSpeaker
+from realtime_facade.simulator.scenario import Scenario
+from realtime_facade.simulator.server import Simulator
 
 BOOKING = """
 [[turns]]
@@ -170,3 +179,54 @@ async def test_the_end_of_the_conversation_ends_its_work_in_silence(start):
         talk.session.on((SessionEnded, SupervisorFinished), heard.append)
     assert [type(e) for e in heard] == [SessionEnded]
     assert ended.is_set()
+
+
+class Watcher(AgentListener):
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.connected, self.finished = asyncio.Event(), asyncio.Event()
+
+    async def on_agent_session_connected(self) -> None:
+        self.connected.set()
+
+    async def on_supervisor_started(self) -> None:
+        self.calls.append("started")
+
+    async def on_supervisor_finished(self) -> None:
+        self.calls.append("finished")
+        self.finished.set()
+
+
+@pytest.mark.parametrize("wire", ["openai", "gemini"])
+async def test_an_agents_listener_hears_of_each_task_once(wire):
+    supervisor = Supervisor(
+        description="Books tables.",
+        llm=Script(calls("clarify", question="How many?"), calls("done", result="Booked.")),
+    )
+    watcher = Watcher()
+    async with Simulator(scenario=Scenario.parse(BOOKING), wires=(wire,), speed=0) as server:
+        provider = (
+            OpenAIProvider(api_key="x", base_url=server.openai_url)
+            if wire == "openai"
+            else GeminiProvider(api_key="x", base_url=server.gemini_plain_url)
+        )
+        agent = RealtimeAgent(
+            provider=provider,
+            supervisor=supervisor,
+            audio_input=NullMicrophone(),
+            audio_output=NullSpeaker(),
+            listener=watcher,
+        )
+        async with asyncio.timeout(10):
+            running = asyncio.create_task(agent.run())
+            await watcher.connected.wait()
+            events = agent.session.events()
+            await agent.session.send_text("A table, please.")
+            async for event in events:
+                if isinstance(event, SupervisorAsked):
+                    break
+            await agent.session.send_text("For two.")
+            await watcher.finished.wait()
+            await agent.stop()
+            await running
+    assert watcher.calls == ["started", "finished"]
