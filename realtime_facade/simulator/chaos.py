@@ -28,7 +28,7 @@ _ENDS = 0.55
 _DISTURBED = 0.5
 """Shares of sessions: see `Chaos`."""
 _CODES = (1000, 1001, 1005, 1006, 1011, 1012, 1013)
-_STATUSES = (429, 500, 502, 503, 503)
+_STATUSES = (500, 502, 503)
 _PHASES: dict[Phase, float] = {
     "setup": 0.05,
     "idle": 0.15,
@@ -44,8 +44,8 @@ _WORDS = ("conversation.item.input_audio_transcription.completed", "inputTranscr
 class Chaos:
     """Makes faults for each session of a simulator.
 
-    15 of 100 handshakes are refused once or twice, for reasons that pass (429 or 5xx, never a
-    wrong key). 55 of 100 sessions end badly at some moment, if they get so far: closed, broken,
+    15 of 100 handshakes are refused once or twice, for reasons that pass (5xx, never a key or
+    a quota). 55 of 100 sessions end badly at some moment, if they get so far: closed, broken,
     half-open, stalled for 3 to 20 s, expired, or with the whole server. 50 of 100 have one or two
     smaller troubles: latency, a short stall, an error event, a transcript twice or out of order,
     a broken or a huge message, odd audio chunks, late audio, a refused resumption. So a
