@@ -56,7 +56,6 @@ class _Call:
     request: ToolCallRequest
     tool: FunctionTool | None
     context: ToolContext
-    connection: int
     outcome: "asyncio.Future[_Outcome]"
     began: float = field(default_factory=time.monotonic)
     waiting: list[str] = field(default_factory=list)
@@ -105,7 +104,6 @@ class ToolCalls(Observer):
         self._seen: deque[str] = deque(maxlen=_REMEMBERED)
         """Ids of the calls made on this connection."""
         self._nonce = uuid.uuid4().hex
-        self._connection = 0
         self._turn = 0
         self._of_turn: dict[str, _Call] = {}
         """The calls since the user's last turn, by idempotency key."""
@@ -147,7 +145,6 @@ class ToolCalls(Observer):
             case TranscriptDelta(speaker="user") if event.item_id:
                 self._user_spoke(event.item_id)
             case ConnectionChanged(state="connected"):
-                self._connection += 1
                 self._seen.clear()
                 self._asked.clear()
             case SessionStarted():
@@ -185,7 +182,7 @@ class ToolCalls(Observer):
         self._seen.append(request.call_id)
         key = self._key(request)
         call = self._of_turn.get(key)
-        if call is None or call.connection == self._connection:
+        if call is None:
             call = self._of_turn[key] = self._begin(request, key)
         call.waiting.append(request.call_id)
         if call.outcome.done():
@@ -212,7 +209,6 @@ class ToolCalls(Observer):
             request=request,
             tool=self._tools.function(request.function_name),
             context=context,
-            connection=self._connection,
             outcome=loop.create_future(),
         )
 
