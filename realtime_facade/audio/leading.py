@@ -8,6 +8,8 @@ LEVEL = 250
 """Samples up to this are silence: -42 dBFS; models start with noise of about 45."""
 KEPT_MS = 40
 """Kept before the first loud sample, for soft beginnings such as an h."""
+MOST_ITEMS = 16
+"""Items that may begin at the same time; models speak one after the other."""
 LONGEST_MS = 1_000
 """Silence longer than this is meant, and is played."""
 
@@ -44,6 +46,8 @@ class LeadingSilence:
         if not len(loud) and not is_final and skipped + total <= self._longest:
             cut = max(total - self._kept, 0)
             self._waiting[item_id] = (heard[2 * cut :], skipped + cut)
+            if len(self._waiting) > MOST_ITEMS:
+                del self._waiting[next(iter(self._waiting))]
             return b"", 0
         if not is_final:
             self._begun = item_id

@@ -6,9 +6,16 @@ count samples on one timeline: the audio that was written and not cut away again
 """
 
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
+
+LONGEST_S = 600.0
+"""How much may wait to be heard: 29 MB at 24 kHz. Models speak several times faster than people
+listen, but not for ten minutes."""
+MOST_SPANS = 1_024
+"""Changes from one item to another among it."""
 
 
 class AudioSink(Protocol):
@@ -89,7 +96,7 @@ class Playback:
         self.rate = rate
         self._sink = sink
         self._clock = clock
-        self._spans: list[_Span] = []
+        self._spans: deque[_Span] = deque()
         self._end = 0
         self._reported: int | None = None
         self._floor = 0
@@ -115,7 +122,8 @@ class Playback:
         span = self._spans[-1] if self._spans else None
         if span is None or span.item_id != item_id or skipped:
             position = self.position
-            self._spans = [s for s in self._spans if s.start + s.samples > position]
+            while self._spans and self._spans[0].start + self._spans[0].samples <= position:
+                self._spans.popleft()
             span = _Span(item_id, self._end, 0, skipped)
             self._spans.append(span)
             self.skipped_ms += skipped * 1000 / self.rate
@@ -147,6 +155,14 @@ class Playback:
     def pending_ms(self) -> float:
         """How much is still to be heard."""
         return (self._end - self.position) * 1000 / self.rate
+
+    @property
+    def is_full(self) -> bool:
+        """Whether more waits to be heard than anybody would listen to."""
+        if len(self._spans) > MOST_SPANS:
+            return True
+        limit = round(LONGEST_S * self.rate)
+        return self._end - self._floor > limit and self._end - self.position > limit
 
     @property
     def audible(self) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Holds the assistant's words back until they are heard."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -10,10 +11,15 @@ from ..events import TranscriptDelta
 _STEP_S = 0.05
 """The least wait before looking again: finer than a syllable, coarse enough to cost nothing."""
 
+MOST_ITEMS = 32
+"""Items whose words wait; those of the oldest are told without having been heard."""
+MOST_WAITING = 4_096
+"""Deltas of one item that wait, likewise."""
+
 
 @dataclass(slots=True)
 class _Item:
-    waiting: list[tuple[int, TranscriptDelta]] = field(default_factory=list)
+    waiting: deque[tuple[int, TranscriptDelta]] = field(default_factory=deque)
     """Deltas with the number of characters before them."""
     characters: int = 0
     text_is_whole: bool = False
@@ -44,15 +50,17 @@ class Captions:
 
     def add(self, delta: TranscriptDelta) -> None:
         """Hold a delta back."""
-        item = self._items.setdefault(delta.item_id, _Item())
+        item = self._item(delta.item_id)
         item.waiting.append((item.characters, delta))
+        if len(item.waiting) > MOST_WAITING:
+            self._release(item.waiting.popleft()[1])
         item.characters += len(delta.text)
         item.text_is_whole = delta.is_final
         self._look()
 
     def audio(self, item_id: str, *, is_final: bool) -> None:
         """More audio of an item came, or its end."""
-        item = self._items.setdefault(item_id, _Item())
+        item = self._item(item_id)
         item.began = True
         item.audio_is_whole = is_final
         if self._timer is None:
@@ -61,6 +69,17 @@ class Captions:
     def cut(self) -> None:
         """Forget what was not heard."""
         self._items.clear()
+
+    def _item(self, item_id: str) -> _Item:
+        item = self._items.get(item_id)
+        if item is None:
+            item = self._items[item_id] = _Item()
+            if len(self._items) > MOST_ITEMS:
+                # Told unheard rather than not at all.
+                oldest = self._items.pop(next(iter(self._items)))
+                for _, delta in oldest.waiting:
+                    self._release(delta)
+        return item
 
     def _look(self) -> None:
         if self._timer is not None:
@@ -92,6 +111,6 @@ class Captions:
                     return (due - heard) / self._playback.rate
             elif not item.began:
                 return None  # its audio is still to come
-            del item.waiting[0]
+            item.waiting.popleft()
             self._release(delta)
         return None

@@ -85,7 +85,8 @@ class EventBus:
         try:
             dropped = mailbox.put(event)
         except OverflowError:
-            logger.error("a reader of events has stopped reading; %s was dropped", event.type)
+            if mailbox.lost == 1:  # once: a log must not be flooded either
+                logger.error("a reader of events has stopped reading; %s was dropped", event.type)
         else:
             if dropped:
                 self.publish(AudioDropped(direction="output", duration_ms=dropped))

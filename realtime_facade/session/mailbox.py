@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import deque
+from typing import Any
 
-from ..events import AudioChunk, Event
+from ..events import AudioChunk, ErrorOccurred, Event, RawEvent, ToolCallRequest, TranscriptDelta
 
 AUDIO_LIMIT_MS = 600_000.0
 """Ten minutes of waiting audio (29 MB at 24 kHz): a long answer arrives at several times real
@@ -12,20 +13,27 @@ time, so a reader that plays at real time falls behind by design. Past this, the
 EVENT_LIMIT = 20_000
 """Waiting events other than audio. A reader this far behind has stopped reading."""
 
+SIZE_LIMIT = 32 * 2**20
+"""What they may hold together: about so many characters."""
+
 
 class Mailbox:
     """Events in order of arrival, urgent ones first."""
 
-    __slots__ = ("_closed", "_events", "_others", "_reader", "_urgent", "audio_ms")
+    __slots__ = ("_closed", "_events", "_reader", "_size", "_sizes", "_urgent", "audio_ms", "lost")
 
     def __init__(self) -> None:
-        self._urgent: deque[Event] = deque()
+        self._urgent: deque[tuple[Event, int]] = deque()
         self._events: deque[Event] = deque()
-        self._others = 0
+        self._sizes: deque[int] = deque()
+        """Of the events that are neither audio nor urgent."""
+        self._size = 0
         self._reader: asyncio.Future[None] | None = None
         self._closed = False
         self.audio_ms = 0.0
         """Milliseconds of audio waiting."""
+        self.lost = 0
+        """Events for which there was no room."""
 
     def __len__(self) -> int:
         return len(self._urgent) + len(self._events)
@@ -45,13 +53,18 @@ class Mailbox:
             self._events.append(event)
             if self.audio_ms > AUDIO_LIMIT_MS:
                 dropped = self._drop_oldest_audio()
-        elif event.urgent:
-            self._urgent.append(event)
-        elif self._others >= EVENT_LIMIT:
-            raise OverflowError
         else:
-            self._others += 1
-            self._events.append(event)
+            size = size_of(event)
+            waiting = len(self._urgent) if event.urgent else len(self._sizes)
+            if waiting >= EVENT_LIMIT or self._size + size > SIZE_LIMIT:
+                self.lost += 1
+                raise OverflowError
+            self._size += size
+            if event.urgent:
+                self._urgent.append((event, size))
+            else:
+                self._sizes.append(size)
+                self._events.append(event)
         if self._reader is not None:
             self._wake()
         return dropped
@@ -66,7 +79,9 @@ class Mailbox:
         """The next event; None once the mailbox is closed and empty."""
         while True:
             if self._urgent:
-                return self._urgent.popleft()
+                event, size = self._urgent.popleft()
+                self._size -= size
+                return event
             if self._events:
                 event = self._events.popleft()
                 if type(event) is AudioChunk:
@@ -74,7 +89,7 @@ class Mailbox:
                     if not self._events:
                         self.audio_ms = 0.0  # no rounding error may pile up
                 else:
-                    self._others -= 1
+                    self._size -= self._sizes.popleft()
                 return event
             if self._closed:
                 return None
@@ -106,3 +121,27 @@ class Mailbox:
         self._events = kept
         self.audio_ms -= dropped
         return dropped
+
+
+def size_of(event: Event) -> int:
+    """About how many characters an event holds; what can become large is looked at."""
+    match event:
+        case TranscriptDelta():
+            return 100 + len(event.text) + len(event.full_text or "")
+        case RawEvent():
+            return 100 + _size_of(event.data)
+        case ToolCallRequest():
+            return 100 + _size_of(event.arguments)
+        case ErrorOccurred():
+            return 100 + len(event.message)
+    return 100
+
+
+def _size_of(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(20 + len(key) + _size_of(item) for key, item in value.items())
+    if isinstance(value, list):
+        return sum(20 + _size_of(item) for item in value)
+    return 10

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from ..audio.leading import LeadingSilence
+from ..audio.leading import MOST_ITEMS, LeadingSilence
 from ..audio.playback import Playback
 from ..audio.resample import Resampler
 from ..config import RealtimeConfig
@@ -73,6 +73,8 @@ class Speech:
         if resampler is None:
             resampler = Resampler(chunk.sample_rate, self._rate)
             self._resamplers[chunk.item_id] = resampler
+            if len(self._resamplers) > MOST_ITEMS:
+                del self._resamplers[next(iter(self._resamplers))]
         data = resampler.push(chunk.data)
         if chunk.is_final:
             data += resampler.flush()
