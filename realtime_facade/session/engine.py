@@ -46,6 +46,7 @@ from .barge_in import CutReason, interrupt
 from .carried import Carried
 from .connection import ConnectionKeeper, Dial
 from .event_bus import EventBus
+from .flood import Flood
 from .gate import SpeechGate
 from .hold import NOTHING_HELD, Hold
 from .observer import Observer
@@ -101,6 +102,7 @@ class Engine:
         self._tasks = Tasks(self._work_failed)
         self.start, self.call_later = self._tasks.start, self._tasks.call_later
         self._speech = Speech(config, playback, release=bus.publish, call_later=self.call_later)
+        self._flood = Flood(self._publish, self.call_later)
         self._gate = gate
         self._hold = hold
         if hold is not None:
@@ -269,6 +271,8 @@ class Engine:
     def emit(self, event: Event) -> None:
         """Dispatch an event; provider's and our own take the same way."""
         conversation = self.conversation
+        if type(event) is ErrorOccurred and not event.fatal and not self._flood.passes():
+            return
         if type(event) is AudioChunk:
             if not conversation.is_stale(event.response_id):
                 if not conversation.replied:
@@ -453,6 +457,9 @@ class Engine:
 
     def let_sound(self, event: AudioChunk) -> None:
         """A chunk may be heard."""
+        if event.data and self._playback.is_full:
+            self.bus.publish(AudioDropped(direction="output", duration_ms=event.duration_ms))
+            return
         try:
             chunk = self._speech.sound(event)
         except Exception as error:  # noqa: BLE001 - reported; who plays by a handler goes on

@@ -24,6 +24,10 @@ Owed = Literal["audio", "words", "answer", "rest"]
 answering at all, or the rest of an answer."""
 
 
+MOST_ITEMS = 64
+"""Items and answers without an end that are remembered."""
+
+
 class Phase(StrEnum):
     """What is going on."""
 
@@ -126,6 +130,8 @@ class Conversation:
     def cut(self) -> str | None:
         """Mark the active answer as stale; its id."""
         if self.active_response is not None:
+            if len(self._stale) >= MOST_ITEMS:
+                self._stale.clear()  # of answers that never ended; the newest one counts
             self._stale.add(self.active_response)
         self.transcripts.clear()
         self.unfinished.clear()
@@ -149,8 +155,11 @@ class Conversation:
         """Learn what happened."""
         match event:
             case TranscriptDelta(speaker="assistant"):
-                if event.item_id not in self.transcripts and len(self.transcripts) > 64:
-                    self.transcripts.pop(next(iter(self.transcripts)))
+                if event.item_id not in self.transcripts and len(self.transcripts) >= MOST_ITEMS:
+                    oldest = next(iter(self.transcripts))
+                    del self.transcripts[oldest]
+                    self.unfinished.discard(oldest)
+                    self._said.discard(oldest)
                 self.transcripts[event.item_id] = (
                     self.transcripts.get(event.item_id, "") + event.text
                 )
@@ -163,6 +172,7 @@ class Conversation:
                 # Words that come after the answer has begun are answered already.
                 if words.strip() and (self.expecting or not self.replied):
                     self.unanswered.append(words.strip())
+                    del self.unanswered[:-MOST_ITEMS]
             case SpeechStarted():
                 self.hearing = True
             case SpeechStopped() | InputCommitted():
