@@ -100,6 +100,7 @@ _CLOSES: dict[int, Fault] = {
     1001: Fault("provider", True, "connect again with the newest resumption handle"),
     1002: Fault("protocol", False, "report this: the WebSocket protocol was broken"),
     1003: Fault("protocol", False, "report this: a frame of the wrong kind was sent"),
+    1005: Fault("network", True, "connect again with the newest resumption handle"),
     1006: Fault("network", True, "connect again with the newest resumption handle"),
     1007: _REQUEST,
     1008: Fault("policy", False, "read the reason: the request is against the service's rules"),

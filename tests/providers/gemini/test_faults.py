@@ -32,6 +32,7 @@ from realtime_facade.providers.gemini.faults import explain_close, explain_error
         (1011, "keepalive ping timeout", "network", True),
         (1000, "", "expired", True),
         (1001, "", "provider", True),
+        (1005, "", "network", True),
         (1006, "", "network", True),
         (None, "", "network", True),
         (None, "connection reset", "network", True),
