@@ -219,20 +219,23 @@ class Talk:
         events = session.events()
         for turn in range(self._turns):
             kind = self._dice.choice(("single", "double", "story", "speech", "interrupted"))
+            task = kind if kind in ("single", "double") else self._dice.choice(("single", ""))
             if kind == "speech":
                 await self._speak(session)
+            elif kind == "story" or not task:
+                await self._write(session, "a story please")
             else:
-                asked = f"{kind} {turn}" if kind in ("single", "double") else "a story please"
-                await self._write(session, asked)
+                await self._write(session, f"{task} {turn}")
             if kind == "interrupted":
                 await asyncio.sleep(self._dice.uniform(0, 0.05))
                 await session.interrupt()
                 self._report.trace.append("> stop")
                 # Who speaks before it is quiet gets two answers at once, which is another test.
                 await self._answered(events, INTERRUPTED_S)
-                continue
-            if not await self._answered(events):
+            elif not await self._answered(events):
                 return
+            # A mind that reads its scenario by the user's last words would call again.
+            await self._settled(session)
         await self._write(session, "farewell")
         while not any("Goodbye" in turn.text for turn in session.history.turns[-3:]):
             if not await self._answered(events):
