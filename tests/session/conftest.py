@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -13,8 +13,10 @@ from realtime_facade.commands import AnyCommand, AppendAudio
 from realtime_facade.config import RealtimeConfig
 from realtime_facade.errors import ProtocolError, RealtimeConnectionError
 from realtime_facade.events import AnyEvent, Event, SessionStarted
+from realtime_facade.features.guardrails import Guardrails
 from realtime_facade.features.history import History
 from realtime_facade.features.tool_calls import ToolCalls
+from realtime_facade.guardrails import Guardrail
 from realtime_facade.providers.base import NO_PAST, Frame, Output, Past, Profile, Provider
 from realtime_facade.session.engine import Engine
 from realtime_facade.session.event_bus import EventBus
@@ -165,6 +167,7 @@ async def start() -> AsyncIterator[Start]:
         profile: Profile | None = None,
         playback: Playback | None = None,
         tool_handler: Any = None,
+        guardrails: Sequence[Guardrail] = (),
         connections: int = 1,
     ) -> Conversation:
         config = config or RealtimeConfig()
@@ -174,6 +177,7 @@ async def start() -> AsyncIterator[Start]:
         provider = PlainProvider(profile)
         provider.connections = connections
         history = History()
+        guard = Guardrails(guardrails, config, history.conversation) if guardrails else None
         engine = Engine(
             providers=[provider],
             dial=provider.dial,
@@ -188,8 +192,10 @@ async def start() -> AsyncIterator[Start]:
                     timeout_s=config.tool_timeout_s,
                     max_parallel=config.max_parallel_tools,
                 ),
+                *([guard] if guard is not None else []),
             ],
             history=history.conversation,
+            hold=guard.hold if guard is not None else None,
         )
         engines.append(engine)
         await engine.begin()
