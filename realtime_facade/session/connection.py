@@ -242,7 +242,8 @@ class ConnectionKeeper:
 
     async def _renew(self, reason: str) -> None:
         old, provider = self.link, self._target or self.provider
-        assert old is not None  # noqa: S101 - `consider` looked
+        if old is None:
+            return  # lost since it was decided
         if provider is self.provider and not old.profile.supports_overlap:
             self.renew_now(reason)
             return

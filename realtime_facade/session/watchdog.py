@@ -87,7 +87,9 @@ class Watchdog:
             return
         self._unheard_bytes += audio_bytes
         rate = self._control.config.input_rate
-        if self._unheard_bytes >= 2 * rate * limit_s * self._patience:
+        silent_s = limit_s * self._patience
+        # By the clock as well: a file is sent faster than anybody can answer.
+        if self._unheard_bytes >= 2 * rate * silent_s and _now() - self._heard_at >= silent_s:
             self._unheard_bytes = 0
             if self._conversation.phase in (Phase.LISTENING, Phase.HEARING) and _has_voice(
                 self._carried.turn.recent(round(limit_s * 1_000)), rate
