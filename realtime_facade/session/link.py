@@ -21,6 +21,10 @@ LAST_WORDS_S = 1.0
 """How long a provider that has said why it will hang up may take to do so."""
 
 
+MOST_EARLY = 4_096
+"""Events before anybody lives on a link."""
+
+
 class LinkOwner(Protocol):
     """Whoever lives on a link."""
 
@@ -166,6 +170,8 @@ class Link:
         if self.outbox.is_idle and self._transport.send_nowait(frame):
             return ()
         dropped = self.outbox.put(frame, audio_ms)
+        if self.outbox.is_clogged:
+            self._give_up("the provider does not read what it is sent")
         return (AudioDropped(direction="input", duration_ms=dropped),) if dropped else ()
 
     async def _write(self) -> None:
@@ -215,6 +221,9 @@ class Link:
         if self._owner is not None:
             self._owner.received(events)
             return
+        if len(self._early) > MOST_EARLY:
+            self._give_up("the provider talks, but does not accept the session")
+            return
         self._early += events
         for event in events:
             if isinstance(event, SessionStarted) and not self.accepted.done():
@@ -230,7 +239,15 @@ class Link:
                     self.accepted.exception()  # retrieved: nobody may be waiting any more
         return tuple(e for e in events if not (isinstance(e, ErrorOccurred) and e.fatal))
 
+    def _give_up(self, why: str) -> None:
+        self.outbox.close()
+        error = RealtimeConnectionError(why, cause="provider", retryable=True)
+        # Later: whoever is about to send or to be told something is not done with it yet.
+        asyncio.get_running_loop().call_soon(self._end, error, None)
+
     def _end(self, reason: RealtimeError, code: int | None) -> None:
+        if self._over is not None:
+            return
         if not self.accepted.done():
             self.accepted.set_exception(reason)
             self.accepted.exception()

@@ -6,6 +6,11 @@ from collections import deque
 from ..providers.base import Frame
 
 
+MOST_FRAMES = 10_000
+"""Waiting frames. Control frames are never dropped, so a peer that takes none has to be given up."""
+MOST_BYTES = 64 * 2**20
+
+
 class Outbox:
     """Queue between everybody who sends and the one writer.
 
@@ -18,9 +23,15 @@ class Outbox:
         self.waiting_ms = 0.0
         """Audio that is waiting now."""
         self._frames: deque[tuple[Frame, float]] = deque()
+        self._bytes = 0
         self._reader: asyncio.Future[None] | None = None
         self._senders: list[asyncio.Future[None]] = []
         self._idle: asyncio.Future[None] | None = None
+
+    @property
+    def is_clogged(self) -> bool:
+        """Whether so much waits that the peer cannot be reading any more."""
+        return len(self._frames) > MOST_FRAMES or self._bytes > MOST_BYTES
 
     @property
     def is_idle(self) -> bool:
@@ -40,6 +51,7 @@ class Outbox:
                 dropped = self._drop_audio(self.waiting_ms - self.limit_ms)
             self.waiting_ms += audio_ms
         self._frames.append((frame, audio_ms))
+        self._bytes += len(frame)
         if self._reader is not None and not self._reader.done():
             self._reader.set_result(None)
         return dropped
@@ -52,6 +64,7 @@ class Outbox:
             self._reader = asyncio.get_running_loop().create_future()
             await self._reader
         frame, audio_ms = self._frames.popleft()
+        self._bytes -= len(frame)
         if audio_ms:
             self.waiting_ms -= audio_ms
             if self._senders and self.waiting_ms <= self.limit_ms / 2:
@@ -74,6 +87,7 @@ class Outbox:
     def close(self) -> None:
         """Throw everything away and release who waits for room."""
         self._frames.clear()
+        self._bytes = 0
         self.waiting_ms = 0.0
         self._release()
 
@@ -89,6 +103,7 @@ class Outbox:
         for frame, audio_ms in self._frames:
             if audio_ms and dropped < needed_ms:
                 dropped += audio_ms
+                self._bytes -= len(frame)
             else:
                 kept.append((frame, audio_ms))
         self._frames = kept
