@@ -5,9 +5,8 @@ from collections import deque
 
 from ..providers.base import Frame
 
-
 MOST_FRAMES = 10_000
-"""Waiting frames. Control frames are never dropped, so a peer that takes none has to be given up."""
+"""Waiting frames. Control is never dropped, so a peer that takes none has to be given up."""
 MOST_BYTES = 64 * 2**20
 
 
