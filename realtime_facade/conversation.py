@@ -12,6 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from .errors import ConfigurationError
 from .events import Speaker
 
+MOST_ENTRIES = 50_000
+"""Turns and tool calls of one conversation; far beyond what people say in a day."""
+MOST_CHARACTERS = 20_000_000
+
 _NEVER_ANSWERED = "the call was never answered"
 
 
@@ -120,6 +124,9 @@ class ConversationHistory:
         self._entries: list[_Entry] = []
         self.position = 0
         """Grows with everything that a provider may have to be told of; see `as_past`."""
+        self.left_out = 0
+        """Turns and calls for which there was no room: what is there never moves."""
+        self._characters = 0
         for item in seed.messages if seed is not None else ():
             if isinstance(item, SeedMessage) and item.role != "system":
                 self._add(ConversationTurn(item.role, item.text, seeded=True))
@@ -242,8 +249,9 @@ class ConversationHistory:
     def write(self, turn: ConversationTurn, text: str) -> None:
         """The words of a turn so far. One that has lost all its words stays without."""
         entry = self._entry(turn)
-        if not turn.text and not entry.awaited:
+        if entry is None or (not turn.text and not entry.awaited):
             return
+        self._characters += len(text) - len(turn.text)
         if turn.role == "assistant" and len(text) > len(turn.text):
             # What a provider remembers of an answer is what it had said when it noted it.
             entry.position = self._moved()
@@ -252,7 +260,7 @@ class ConversationHistory:
     def drop(self, turn: ConversationTurn) -> None:
         """Give up a place whose words do not come; nothing if they have."""
         entry = self._entry(turn)
-        if entry.awaited:
+        if entry is not None and entry.awaited:
             self._entries.remove(entry)
 
     def tell(self, message: SeedMessage) -> None:
@@ -268,6 +276,7 @@ class ConversationHistory:
         for entry in reversed(self._entries):
             if isinstance(entry.what, ToolRound) and entry.what.call_id == call_id:
                 if entry.what.output is None:
+                    self._characters += len(output)
                     answered = {"output": output, "is_error": is_error}
                     entry.what = entry.what.model_copy(update=answered)
                     entry.position = self._moved()
@@ -276,15 +285,22 @@ class ConversationHistory:
     def _add(
         self, what: ConversationTurn | SeedMessage | ToolRound, *, awaited: bool = False
     ) -> None:
+        if len(self._entries) >= MOST_ENTRIES or self._characters >= MOST_CHARACTERS:
+            self.left_out += 1
+            return
+        if isinstance(what, ToolRound):
+            self._characters += len(what.model_dump_json())
+        else:
+            self._characters += len(what.text)
         self._entries.append(_Entry(what, self._moved(), awaited))
 
     def _moved(self) -> int:
         self.position += 1
         return self.position
 
-    def _entry(self, turn: ConversationTurn) -> _Entry:
-        # From the end: what changes is recent.
-        return next(entry for entry in reversed(self._entries) if entry.what is turn)
+    def _entry(self, turn: ConversationTurn) -> _Entry | None:
+        # From the end: what changes is recent. None for a turn that found no room.
+        return next((entry for entry in reversed(self._entries) if entry.what is turn), None)
 
 
 class _Turn(_Data):

@@ -38,6 +38,9 @@ from ..tools.run import run_tool
 
 logger = logging.getLogger("realtime_facade")
 
+MOST_RUNNING = 128
+"""Calls that run or wait to run; the model is told at once that further ones cannot be."""
+
 ToolHandler = Callable[[ToolCallRequest], Awaitable[Any] | Any]
 
 _REMEMBERED = 1_024
@@ -180,6 +183,9 @@ class ToolCalls(Observer):
         if request.call_id in self._seen:
             return
         self._seen.append(request.call_id)
+        if len(self._running) >= MOST_RUNNING:
+            self._refuse(request)
+            return
         key = self._key(request)
         call = self._of_turn.get(key)
         if call is None:
@@ -190,9 +196,34 @@ class ToolCalls(Observer):
         elif call.request is request:
             self._announce(call)
 
+    def _refuse(self, request: ToolCallRequest) -> None:
+        told = f"more than {MOST_RUNNING} calls at once are not possible; call again later"
+        name = request.function_name
+        try:
+            self._control.execute(
+                SendToolResult(
+                    call_id=request.call_id, function_name=name, output=told, is_error=True
+                )
+            )
+        except ConfigurationError as error:
+            self._control.emit(ErrorOccurred.of(error))
+        self._control.emit(
+            ToolCallCompleted(
+                call_id=request.call_id,
+                function_name=name,
+                output=told,
+                is_error=True,
+                duration_ms=0.0,
+            )
+        )
+
     def _key(self, request: ToolCallRequest) -> str:
         """The same for the same wish: the nth of its kind on its connection, in the user's turn."""
-        wish = json.dumps([request.function_name, request.arguments], sort_keys=True, default=str)
+        told = json.dumps([request.function_name, request.arguments], sort_keys=True, default=str)
+        wish = hashlib.sha256(told.encode()).hexdigest()
+        for known in (self._asked, self._of_turn):
+            if len(known) >= _REMEMBERED:
+                del known[next(iter(known))]
         self._asked[wish] += 1
         said = f"{self._nonce} {self._turn} {self._asked[wish]} {wish}"
         return hashlib.sha256(said.encode()).hexdigest()[:32]
