@@ -215,6 +215,8 @@ class GeminiCodec:
         silent = not result.respond and self._family.scheduling
         frames: tuple[Frame, ...] = (wire.tool_response(result, silent=silent),)
         events: list[Event] = []
+        if not silent and not self._family.calls_block:
+            self._talk.result_is_due_an_answer()
         if silent and self._talk.waiting:
             frames += self._end_turn(events)
         elif not result.respond and not silent:

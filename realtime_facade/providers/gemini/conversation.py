@@ -42,6 +42,8 @@ class Conversation:
         self._cut: Literal["", "answer", "playback"] = ""
         """What was interrupted: the turnComplete that comes next is that of a cut answer, or it
         belongs to no turn, because what was cut was only being played."""
+        self._unanswered_result = False
+        """A result was sent of which the model has said nothing yet."""
         self._audible = ""
         """The newest response, until it is cut: the listener may still be hearing it."""
 
@@ -85,6 +87,10 @@ class Conversation:
             )
         )
 
+    def result_is_due_an_answer(self) -> None:
+        """A result was sent; the turn goes on at least until the model has said something."""
+        self._unanswered_result = True
+
     def cancel_calls(self, ids: Iterable[str], events: list[Event]) -> None:
         """The model wants these results no longer."""
         unwanted = tuple(ids)
@@ -101,6 +107,7 @@ class Conversation:
     def interrupt(self, events: list[Event]) -> None:
         """Input cut the model short."""
         self._cut = "answer" if self._turn or not self._audible else "playback"
+        self._unanswered_result = False
         self.user.settle()
         events += self._answers.close_item()
         if self._audible:
@@ -147,7 +154,8 @@ class Conversation:
         self.usage = None
         self._cut = ""
         # Any status but IDLE means that the model goes on by itself, as the SDK reads it.
-        return not told_before and not self.calls and status in (None, "IDLE")
+        more = self.calls or self._unanswered_result or status not in (None, "IDLE")
+        return not told_before and not more
 
     def end(self) -> str:
         """The turn is over. Returns the id of its last response, "" if there was none."""
@@ -156,6 +164,7 @@ class Conversation:
         return response_id
 
     def _begin(self, events: list[Event]) -> None:
+        self._unanswered_result = False
         if self._answers.response_id:
             return
         events += self.user.close()

@@ -96,6 +96,9 @@ class Family:
     """Whether instructions and tools can be changed in a running session."""
     connection_limit_s: float | None
     """How long one connection has been seen to live at most."""
+    calls_block: bool = True
+    """Whether the model waits for the results of its calls. Else it ends its turn first, and gives
+    the answer to them in another one."""
     generation_defaults: Mapping[str, Any] = field(default_factory=dict)
     """Generation settings without which the model refuses the session."""
 
@@ -160,6 +163,7 @@ FAMILIES = (
         scheduling=True,
         initial_history=True,
         context_update=True,
+        calls_block=False,
         # Seen once: closed after exactly 58 minutes, without a goAway.
         connection_limit_s=3480.0,
     ),

@@ -714,6 +714,29 @@ def test_turn_stays_open_while_a_call_is(conversation):
     assert events[-1] == TurnEnded(response_id="response-2")
 
 
+def test_result_that_crosses_the_end_of_the_response_leaves_the_turn_open(conversation):
+    conversation.receive(toolCall=call())
+    conversation.send(result())
+    assert kinds(conversation.content(turnComplete=True)) == ["ResponseDone"]
+    conversation.content(**speech())
+    events = conversation.content(turnComplete=True)
+    assert events[-1] == TurnEnded(response_id="response-2")
+
+
+def test_where_calls_block_a_turn_may_end_without_a_word_after_the_result(converse):
+    conversation = converse(model="gemini-2.5-flash-native-audio-preview-12-2025")
+    conversation.receive(toolCall=call())
+    conversation.send(result())
+    assert kinds(conversation.content(turnComplete=True)) == ["ResponseDone", "TurnEnded"]
+
+
+def test_interruption_takes_the_place_of_the_answer_to_a_result(conversation):
+    conversation.receive(toolCall=call())
+    conversation.send(result())
+    conversation.content(interrupted=True)
+    assert kinds(conversation.content(turnComplete=True)) == ["ResponseDone", "TurnEnded"]
+
+
 def test_silent_result_ends_the_turn_that_waited_for_it(conversation):
     conversation.receive(toolCall=call())
     conversation.content(turnComplete=True)
