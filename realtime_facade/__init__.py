@@ -7,7 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .agent import AgentResult, RealtimeAgent
+    from .agent import RealtimeAgent
+    from .agent_run import AgentResult
     from .audio.playback import AudioSink, Playback
     from .cassette import Cassette
     from .config import (
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
         EchoMeasured,
         ErrorOccurred,
         Event,
+        HandedOff,
         HeardItem,
         InactivityCountdown,
         InactivityTimedOut,
@@ -79,6 +81,7 @@ if TYPE_CHECKING:
         UsageReported,
         UsageUpdated,
     )
+    from .features.handoff import realtime_handoff
     from .features.supervisor import Supervisor
     from .features.usage import UsageLimit
     from .listener import AgentListener
@@ -91,6 +94,7 @@ if TYPE_CHECKING:
     from .providers.local import LocalProvider
     from .providers.openai import OpenAIProvider
     from .providers.registry import available_providers, configured_providers
+    from .runner import RealtimeRunner
     from .session.event_bus import EventBus
     from .session.session import EventStream, Session
     from .session.state import Phase
@@ -105,7 +109,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
-    "agent": "AgentResult RealtimeAgent",
+    "agent": "RealtimeAgent",
+    "agent_run": "AgentResult",
     "audio.playback": "AudioSink Playback",
     "cassette": "Cassette",
     "config": "RealtimeConfig SemanticEagerness SemanticVAD ServerVAD Transcription VADMode",
@@ -124,6 +129,7 @@ _HOME = {
         EchoMeasured
         ErrorOccurred
         Event
+        HandedOff
         HeardItem
         InactivityCountdown
         InactivityTimedOut
@@ -159,6 +165,7 @@ _HOME = {
         UsageUpdated
     """,
     "features.supervisor": "Supervisor",
+    "features.handoff": "realtime_handoff",
     "features.usage": "UsageLimit",
     "listener": "AgentListener",
     "names": "AssistantVoice RealtimeModel TranscriptionModel",
@@ -170,6 +177,7 @@ _HOME = {
     "providers.local": "LocalProvider",
     "providers.openai": "OpenAIProvider",
     "providers.registry": "available_providers configured_providers",
+    "runner": "RealtimeRunner",
     "session.event_bus": "EventBus",
     "session.session": "EventStream Session",
     "session.state": "Phase",
@@ -215,6 +223,7 @@ __all__ = [
     "EventStream",
     "GeminiProvider",
     "GeminiRealtimeProvider",
+    "HandedOff",
     "HeardItem",
     "InactivityCountdown",
     "InactivityTimedOut",
@@ -241,6 +250,7 @@ __all__ = [
     "RealtimeConnectionError",
     "RealtimeError",
     "RealtimeModel",
+    "RealtimeRunner",
     "RealtimeVoice",
     "ResponseDone",
     "ResponseStarted",
@@ -286,6 +296,7 @@ __all__ = [
     "builtin_tools",
     "configured_providers",
     "mcp_tools",
+    "realtime_handoff",
 ]
 
 

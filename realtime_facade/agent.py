@@ -28,8 +28,6 @@ from .session.session import Session
 from .tools.registry import ToolSource
 from .voice import Connection, RealtimeVoice
 
-__all__ = ["AgentResult", "RealtimeAgent"]
-
 
 class RealtimeAgent:
     """Opens a microphone and a loudspeaker and holds a conversation.

@@ -37,6 +37,13 @@ SCENARIO = Scenario.parse(
     ]
 
     [[turns]]
+    when = "bill"
+    steps = [
+      { call = "transfer_to_billing" },
+      { say = "Billing speaking. Which bill is it?" },
+    ]
+
+    [[turns]]
     when = "story"
     steps = [{ say = "Once upon a time there was a very long story, and it went on and on." }]
     """

@@ -19,6 +19,7 @@ RUNS = {
         r"^assistant: Hello!(.|\n)*\d turns, recorded in assistant\.wav: input_ended",
     ),
     "cut_in.py": ([], "", r"\d+ of \d+ ms heard: \w+"),
+    "handoff.py": ([], "", r"^Reception hands over to Billing\nBilling: Billing speaking"),
     "offline_test.py": ([], "", r"^passed$"),
     "talk_to_a_file.py": (["question.wav", "answer.wav"], "", r"^assistant: Hello!"),
     "text_chat.py": ([], "Hello\n\n", r"Hello! How can I help\?"),
