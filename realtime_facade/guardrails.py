@@ -4,13 +4,16 @@ import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, overload
+from typing import Any, Literal, get_args, overload
 
 from .conversation import ConversationHistory
 from .errors import ConfigurationError
 from .tools.run import call
 
 Direction = Literal["input", "output"]
+Mode = Literal["interrupt", "hold"]
+Policy = Literal["allow", "block"]
+_MODES, _POLICIES = get_args(Mode), get_args(Policy)
 REPLACEMENT = (
     "What you were about to say must not be said. Say in one short sentence that you cannot talk "
     "about that. Do not repeat, describe or hint at any of it."
@@ -51,16 +54,16 @@ class Guardrail:
     Calling it calls the function.
 
     Raises:
-        ConfigurationError: If a setting is out of its range, or the function takes neither
+        ConfigurationError: If a setting is impossible, or the function takes neither
             `(text)` nor `(ctx, agent, text)`.
     """
 
     function: Callable[..., Any]
     direction: Direction
     name: str
-    mode: Literal["interrupt", "hold"] = "interrupt"
+    mode: Mode = "interrupt"
     debounce_chars: int = INTERRUPT_DEBOUNCE_CHARS
-    on_failure: Literal["allow", "block"] = "allow"
+    on_failure: Policy = "allow"
     timeout_s: float = 5.0
     replacement: str | None = REPLACEMENT
 
@@ -71,6 +74,13 @@ class Guardrail:
                 f"and a timeout of {self.timeout_s:g} s",
                 cause="application",
                 advice="both have to be positive",
+            )
+        if self.mode not in _MODES or self.on_failure not in _POLICIES:
+            raise ConfigurationError(
+                f"the guardrail {self.name} has the mode {self.mode!r} and the policy "
+                f"{self.on_failure!r}",
+                cause="application",
+                advice=f"there are the modes {', '.join(_MODES)}, and {', '.join(_POLICIES)}",
             )
         if _arity(self.function) is None:
             raise ConfigurationError(
@@ -109,9 +119,9 @@ def output_guardrail(function: Reads, /) -> Guardrail: ...
 def output_guardrail(
     *,
     name: str | None = None,
-    mode: Literal["interrupt", "hold"] = "interrupt",
+    mode: Mode = "interrupt",
     debounce_chars: int | None = None,
-    on_failure: Literal["allow", "block"] | None = None,
+    on_failure: Policy | None = None,
     timeout_s: float = 5.0,
     replacement: str | None = REPLACEMENT,
 ) -> Callable[[Reads], Guardrail]: ...
@@ -150,9 +160,9 @@ def input_guardrail(function: Reads, /) -> Guardrail: ...
 def input_guardrail(
     *,
     name: str | None = None,
-    mode: Literal["interrupt", "hold"] = "interrupt",
+    mode: Mode = "interrupt",
     debounce_chars: int | None = None,
-    on_failure: Literal["allow", "block"] | None = None,
+    on_failure: Policy | None = None,
     timeout_s: float = 5.0,
     replacement: str | None = REPLACEMENT,
 ) -> Callable[[Reads], Guardrail]: ...
