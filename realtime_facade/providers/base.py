@@ -40,7 +40,7 @@ class Past:
     handle: str | None = field(default=None, repr=False)
     """The newest `SessionResumable` of the connection before; for the same model only."""
     connections: int = 0
-    """How many the conversation had before: ids that a codec makes up differ by it."""
+    """How many were tried before: ids that a codec makes up differ by it."""
 
 
 NO_PAST = Past()

@@ -221,7 +221,9 @@ class Carried:
         # What waits for an answer is not past: it is said again.
         while self._owed == "words" and items and _is_users(items[-1]):
             items.pop()
-        return Past(items=_newest(items), handle=handle, connections=self._connections)
+        # Counted here and not where one stands: ids must differ from those of any other attempt.
+        self._connections += 1
+        return Past(items=_newest(items), handle=handle, connections=self._connections - 1)
 
     def left(
         self, conversation: Conversation, audible: Iterable[str], *, has_said: bool
@@ -240,7 +242,6 @@ class Carried:
     def overlapped(self, audible: Iterable[str]) -> None:
         """One connection takes over from another that still stands."""
         self._foreign |= set(audible)
-        self._connections += 1
 
     def is_foreign(self, command: AnyCommand) -> bool:
         """Whether it is about an item that the connection in use does not know."""
@@ -250,7 +251,6 @@ class Carried:
 
     def replay(self, link: Link) -> list[Event]:
         """Say over a new connection what the old one did not hear; what it amounts to."""
-        self._connections += 1
         events: list[Event] = []
         asked = False
 
