@@ -3,6 +3,7 @@
 Run in a process of its own, so that its work is not counted. Prints its port.
 `response.create` with metadata `{"burst": N}` sends N deltas at once; `{"seconds": S}` sends one
 delta of 100 ms every 100 ms for S seconds. Each delta's audio begins with the time of sending.
+`{"seconds": S, "tool": NAME}` also calls a tool every 2.5 seconds.
 `{"barge": N}` speaks and hears the user cut in, N times; `speech_started` names the time as its
 item.
 """
@@ -36,12 +37,28 @@ def delta(number: int) -> str:
     )
 
 
+def call(name: str, number: int) -> str:
+    return json.dumps(
+        {
+            "type": "response.function_call_arguments.done",
+            "event_id": f"event_call_{number}",
+            "response_id": "resp_E6U11oof93olA0JOwdA0H",
+            "item_id": f"item_call_{number}",
+            "call_id": f"call_{number}",
+            "name": name,
+            "arguments": "{}",
+        }
+    )
+
+
 async def stream(connection: ServerConnection, wanted: dict[str, str]) -> None:
     for number in range(int(wanted.get("burst", 0))):
         await connection.send(delta(number))
     begin = time.monotonic()
     for number in range(int(wanted.get("seconds", 0)) * 10):
         await asyncio.sleep(begin + number / 10 - time.monotonic())
+        if number % 25 == 0 and "tool" in wanted:
+            await connection.send(call(wanted["tool"], number))
         await connection.send(delta(number))
     for number in range(int(wanted.get("barge", 0))):
         response = {"id": f"resp_{number}", "object": "realtime.response", "status": "in_progress"}
