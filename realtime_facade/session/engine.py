@@ -140,6 +140,11 @@ class Engine:
         """Whose turn it is."""
         return self.conversation.phase
 
+    @property
+    def is_holding(self) -> bool:
+        """Whether sound or words are kept back until somebody has read them."""
+        return self._hold is not None and bool(self._hold.held())
+
     async def room(self) -> None:
         """Wait until audio can be sent without piling up."""
         link = self.connection.link

@@ -281,7 +281,8 @@ class Session:
                 async with asyncio.timeout(max(limit_s, self.playback.pending_ms / 1000)):
                     event = await anext(events, None)
             except TimeoutError:
-                if self.phase is Phase.LISTENING and self.playback.pending_ms:
+                unheard = self.playback.pending_ms or self._engine.is_holding
+                if self.phase is Phase.LISTENING and unheard:
                     continue
                 return
             if isinstance(event, TurnEnded):

@@ -70,6 +70,8 @@ class Conversation:
         self._said: set[str] = set()
         """Items of the active response that have words."""
         self._stale: set[str] = set()
+        self._cut: str | None = None
+        """The response that was cut last."""
 
     @property
     def is_quiet(self) -> bool:
@@ -133,6 +135,7 @@ class Conversation:
             if len(self._stale) >= MOST_ITEMS:
                 self._stale.clear()  # of answers that never ended; the newest one counts
             self._stale.add(self.active_response)
+            self._cut = self.active_response
         self.transcripts.clear()
         self.unfinished.clear()
         return self.active_response
@@ -193,7 +196,9 @@ class Conversation:
                     self.active_response = None
                 self._stale.discard(event.response_id)
             case TurnEnded():
-                self.answering = self.expecting = self.asked = False
+                self.answering = False
+                if event.response_id != self._cut:  # else what is expected came after it
+                    self.expecting = self.asked = False
             case ErrorOccurred():
                 # A refused request brings no answer; a running answer ends with its own event.
                 self.expecting = self.asked = False

@@ -17,6 +17,7 @@ from realtime_facade.events import (
     ResponseStarted,
     SpeechStarted,
     TranscriptDelta,
+    TurnEnded,
 )
 from realtime_facade.guardrails import input_guardrail, output_guardrail
 from realtime_facade.providers.base import Profile
@@ -283,3 +284,26 @@ async def test_captions_that_follow_the_voice_follow_what_is_let_go(start):
     assert [e.text for e in conversation.of(TranscriptDelta)] == [text]
     await conversation.receive(words("secret "))
     assert "secret" not in "".join(e.text for e in conversation.of(TranscriptDelta))
+
+
+async def test_quiet_is_when_nothing_is_held(start):
+    run = asyncio.Event()
+
+    @output_guardrail(mode="hold")
+    async def slow(text):
+        await run.wait()
+        return False
+
+    conversation = await start(guardrails=[slow])
+    await conversation.receive(ResponseStarted(response_id="r"), words("Hello"))
+    quiet = asyncio.create_task(conversation.session.wait_quiet())
+    await conversation.receive(
+        *ends("Hello"),
+        ResponseDone(response_id="r"),
+        TurnEnded(response_id="r"),
+    )
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(quiet), 0.7)
+    run.set()
+    await asyncio.wait_for(quiet, 3)
+    assert conversation.of(TranscriptDelta)[-1].full_text == "Hello"

@@ -97,3 +97,25 @@ def test_words_are_kept_while_they_may_be_heard_and_no_longer(conversation):
 )
 def test_the_configuration_says_whether_speech_is_answered(config, answers):
     assert answers_speech(config) is answers
+
+
+def test_an_answer_asked_for_in_place_of_a_cut_one_is_still_expected_when_that_ends(conversation):
+    conversation.on_event(ResponseStarted(response_id="r1"))
+    conversation.cut()
+    conversation.on_command(RequestResponse())
+    conversation.on_event(ResponseDone(response_id="r1", status="cancelled"))
+    conversation.on_event(TurnEnded(response_id="r1"))
+    assert conversation.phase is Phase.THINKING
+    conversation.on_event(ResponseStarted(response_id="r2"))
+    conversation.on_event(ResponseDone(response_id="r2"))
+    conversation.on_event(TurnEnded(response_id="r2"))
+    assert conversation.phase is Phase.LISTENING
+
+
+def test_the_end_of_a_cut_answer_does_not_end_the_wait_for_the_next_one(conversation):
+    conversation.on_event(ResponseStarted(response_id="r1"))
+    conversation.cut()
+    conversation.on_event(SpeechStarted())
+    conversation.on_event(SpeechStopped())
+    conversation.on_event(TurnEnded(response_id="r1"))
+    assert conversation.phase is Phase.THINKING
