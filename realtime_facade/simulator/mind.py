@@ -119,8 +119,9 @@ class ScenarioMind:
     after an answer that stops within a sentence, it says the rest.
     """
 
-    def __init__(self, turns: Sequence[Turn], otherwise: str) -> None:
+    def __init__(self, turns: Sequence[Turn], otherwise: str, asked: Sequence[Turn] = ()) -> None:
         self._turns = turns
+        self._asked = asked
         self._otherwise = otherwise
         self._in_order: deque[Turn] | None = None
         self._next: deque[Steps] = deque()
@@ -137,7 +138,10 @@ class ScenarioMind:
         words = [e.text for e in said if isinstance(e, Message) and e.role == "user"]
         heard = words[-1] if words else ""
         went_on = self._went_on(said)
-        if isinstance(last, ToolOutput) and (self._next or went_on.left):
+        asked = self._find_asked(instructions, heard)
+        if asked is not None:
+            self._next = deque(_answers(asked.steps))
+        elif isinstance(last, ToolOutput) and (self._next or went_on.left):
             self._next = self._next or deque(_answers(went_on.left))
         elif went_on.unfinished:
             self._next = deque(_answers(went_on.left))
@@ -167,6 +171,14 @@ class ScenarioMind:
             unused = self._turns[script.unused :]
             self._in_order = deque(turn for turn in unused if turn.when is None)
         return script
+
+    def _find_asked(self, *instructions: str) -> Turn | None:
+        # Where a provider has no instructions for one answer they come as the user's words.
+        for turn in self._asked:
+            pattern = re.compile(turn.asked or "", re.IGNORECASE)
+            if any(map(pattern.search, instructions)):
+                return turn
+        return None
 
     def _choose(self, heard: str) -> Steps:
         for turn in self._turns:

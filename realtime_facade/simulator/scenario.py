@@ -69,11 +69,13 @@ class Scenario(Table):
 
     def parts(self) -> Parts:
         """Ears, mind and voice for one session: scripted, and without any dependency."""
-        recognizer = ScenarioRecognizer(self.turns)
+        turns = tuple(turn for turn in self.turns if turn.asked is None)
+        asked = tuple(turn for turn in self.turns if turn.asked is not None)
+        recognizer = ScenarioRecognizer(turns)
         return Parts(
             vad=EnergyVad,
             recognizer=lambda _: recognizer,
-            mind=lambda: ScenarioMind(self.turns, self.otherwise),
+            mind=lambda: ScenarioMind(turns, self.otherwise, asked),
             voice=BabbleVoice,
             told=recognizer.told,
         )

@@ -50,9 +50,12 @@ class Turn(Table):
     """What the recognizer makes of the user's audio."""
     when: str | None = None
     """A regular expression for the user's words; None: the next turn in order."""
+    asked: str | None = None
+    """A regular expression for the instructions of one answer: it is given when they fit, instead
+    of what would come next."""
     steps: tuple[AnyStep, ...] = ()
 
-    @field_validator("when")
+    @field_validator("when", "asked")
     @classmethod
     def _is_pattern(cls, value: str | None) -> str | None:
         if value is not None:

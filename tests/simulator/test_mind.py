@@ -146,3 +146,33 @@ async def test_what_is_told_later_does_not_bring_words_back():
     assert await recognizer.finish() == "What is the weather?"
     parts.told(MORNING[0])
     assert await recognizer.finish() == "Tell me a joke"
+
+
+ORDERED = Scenario.parse(
+    """
+[[turns]]
+steps = [{ say = "One long sentence." }]
+
+[[turns]]
+asked = "apologi[sz]e"
+steps = [{ say = "Sorry." }]
+
+[[turns]]
+steps = [{ say = "Two." }]
+"""
+)
+
+
+@pytest.mark.parametrize("as_words", [False, True])
+async def test_an_answer_can_be_asked_for_by_instructions_of_its_own(as_words):
+    mind = ORDERED.parts().mind()
+    said: list[Entry] = [Message("user", "Hello")]
+    assert await mind.answer(said, (), "Be brief.") == [Say("One long sentence.")]
+    said.append(Message("assistant", "One long"))
+    # Where a provider has no instructions for one answer, they come as the user's words.
+    asked = "Please apologise."
+    said += [Message("user", asked)] if as_words else []
+    instructions = "Be brief." if as_words else asked
+    assert await mind.answer(said, (), instructions) == [Say("Sorry.")]
+    said += [Message("assistant", "Sorry."), Message("user", "Go on")]
+    assert await mind.answer(said, (), "Be brief.") == [Say("Two.")]
