@@ -37,10 +37,12 @@ from realtime_facade.simulator.record import ConnectionRecord
 from realtime_facade.simulator.scenario import Scenario
 from realtime_facade.simulator.server import Simulator
 
-DEADLINE_S = 25.0
+DEADLINE_S = 40.0
 """For a whole conversation; they usually take less than one."""
-PATIENCE_S = 8.0
-"""For one answer: longer than the watchdog's whole ladder."""
+PATIENCE_S = 12.0
+"""For one answer: several times the watchdog's patience."""
+STALL_S = 2.0
+"""The watchdog's; longer than `utterance`, which is sent at once and counts as so much time."""
 INTERRUPTED_S = 0.3
 """For the end of an answer that was interrupted, perhaps before it began."""
 FASTER = 40
@@ -130,11 +132,18 @@ def _scenario(turns: int) -> Scenario:
         [[turns]]
         when = "farewell"
         steps = [{{ say = "{FAREWELL}" }}]
+    """
+    # An utterance for every turn and more: one that nobody understands has no words to answer.
+    text += (
+        3
+        * turns
+        * """
         [[turns]]
         heard = "tell me a story"
         when = "story"
-        steps = [{{ say = "Once there was a fox, and then there was another one." }}]
+        steps = [{ say = "Once there was a fox, and then there was another one." }]
     """
+    )
     for turn in range(turns):
         one, two = 2 * turn, 2 * turn + 1
         text += f"""
@@ -183,7 +192,7 @@ class Talk:
                     model=model,
                     tools=[self._tools.do, self._tools.do_slowly],
                     setup_timeout_s=1.0,
-                    stall_timeout_s=1.0,
+                    stall_timeout_s=STALL_S,
                     reconnect_budget_s=15.0,
                 ),
                 api_key="any",
@@ -334,9 +343,9 @@ async def talk(seed: int, speech: bytes, deadline_s: float) -> Report:
 async def utterance() -> bytes:
     """What the user says: 24 kHz, with silence around it."""
     voice = BabbleVoice("user")
-    pcm = b"".join([chunk async for chunk in voice.speak("tell me a story")])
+    pcm = b"".join([chunk async for chunk in voice.speak("tell me")])
     pcm = resample(pcm, voice.sample_rate, 24_000)
-    return bytes(9_600) + pcm + bytes(48_000)
+    return bytes(9_600) + pcm + bytes(36_000)
 
 
 def sockets() -> int:
