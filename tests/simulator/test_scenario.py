@@ -120,7 +120,7 @@ def test_a_missing_file_is_the_callers_fault(tmp_path: Path):
         ("a = 1\nb = [", "talk.toml", "line 2|end of document"),
         ("tunrs = []", "tunrs", "possible are name, turns, otherwise, faults"),
         ("turns = 3", "turns", r"write a list or \[\[turns\]\]"),
-        ("[[turns]]\nstep = 1", "turns 1, step:", "possible are heard, when, steps"),
+        ("[[turns]]\nstep = 1", "turns 1, step:", "possible are heard, when, asked, steps"),
         ('[[turns]]\nwhen = "("', "turns 1, when", "regular expression"),
         ('[[turns]]\nsteps = [{ say = "" }]', "turns 1, steps 1, say:", "at least 1"),
         ('[[turns]]\n[[turns]]\nsteps = [{ sing = "a" }]', "turns 2, steps 1:", "say = "),
