@@ -76,7 +76,7 @@ def interrupt(
         TranscriptDelta(
             text="",
             is_final=True,
-            full_text=heard.get(item_id, ""),
+            full_text=heard.get(item_id, told.get(item_id, "").rstrip()),
             item_id=item_id,
             response_id=response or "",
         )

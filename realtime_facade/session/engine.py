@@ -54,6 +54,7 @@ from .speech import Speech
 from .state import Conversation, Phase, answers_speech
 from .tasks import Tasks
 from .verdict import Judge
+from .watchdog import Watchdog
 
 logger = logging.getLogger("realtime_facade")
 
@@ -116,6 +117,14 @@ class Engine:
         )
         self._carried = Carried(history, config.input_rate)
         self._history = history
+        self._watchdog = Watchdog(
+            self,
+            self.conversation,
+            playback,
+            self._carried,
+            ask=self._ask_again,
+            reconnect=self.connection.renew_now,
+        )
         self._profile = providers[0].profile(config)
         self._attached = False
         self._closing: asyncio.Task[None] | None = None
@@ -256,6 +265,7 @@ class Engine:
             return "queued"
         for event in link.append(pcm):
             self.emit(event)
+        self._watchdog.sent(len(pcm))
         return "sent"
 
     def interrupt(self, reason: CutReason = "request") -> bool:
@@ -315,8 +325,8 @@ class Engine:
                 self.warnings.append(event)
                 logger.warning("%s: %s", event.setting, event.message)
         self._publish(event)
-        if conversation.is_quiet:
-            self.connection.consider()
+        self._watchdog.on_event(event)
+        self.connection.consider()
 
     def renew(self, config: RealtimeConfig, reason: str) -> None:
         """Go on over a new connection with this configuration and the whole conversation.
@@ -338,10 +348,21 @@ class Engine:
         if self._closing is None:
             self._closing = asyncio.create_task(self._close(reason), name="realtime closing")
 
+    async def switch(self, provider: str | Provider) -> None:
+        """Go on with another provider at the next quiet moment.
+
+        Raises:
+            SessionClosed: If the session is over.
+            RealtimeError: If it cannot be had; the conversation goes on with the old one.
+        """
+        self.check_open()
+        await self.connection.switch(provider, "the application asked for it")
+
     # -- for connections ----------------------------------------------------------------------
 
     def received(self, events: Sequence[Event]) -> None:
         """The provider said something."""
+        self._watchdog.heard()
         for event in events:
             if type(event) is SessionStarted:
                 self.started = event
@@ -357,7 +378,7 @@ class Engine:
     @property
     def is_quiet(self) -> bool:
         """Whether nobody would notice a change of the connection."""
-        return self.conversation.is_quiet
+        return self.conversation.is_quiet and not self._history.awaits_words
 
     @property
     def position(self) -> int:
@@ -434,6 +455,13 @@ class Engine:
         self.hang_up(error.message)
 
     # -- inside -------------------------------------------------------------------------------
+
+    def _ask_again(self, command: AnyCommand) -> None:
+        """Send what is in the history already."""
+        link = self.connection.link
+        if link is not None:
+            for event in link.execute(command):
+                self.emit(event)
 
     def _replied(self) -> None:
         self.conversation.reply()

@@ -225,6 +225,19 @@ async def test_a_cut_answer_ends_its_transcript_with_what_was_heard(start, sink)
     assert (final.is_final, final.text, final.full_text) == (True, "", "one two")
 
 
+async def test_an_answer_that_was_heard_as_far_as_it_came_keeps_its_words(start, sink):
+    conversation = await start(playback=Playback(24_000, sink=sink))
+    await conversation.receive(
+        ResponseStarted(response_id="r-1"),
+        TranscriptDelta(text="one two", item_id="item-1", response_id="r-1"),
+        speech(1000),
+    )
+    sink.position_ms = 1000.0
+    await conversation.receive(SpeechStarted())
+    final = conversation.of(TranscriptDelta)[-1]
+    assert (final.is_final, final.full_text) == (True, "one two")
+
+
 async def test_unheard_items_are_deleted_and_heard_ones_left_alone(start, sink):
     conversation = await start(playback=Playback(24_000, sink=sink))
     await conversation.receive(
