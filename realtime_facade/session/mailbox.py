@@ -10,6 +10,9 @@ AUDIO_LIMIT_MS = 600_000.0
 """Ten minutes of waiting audio (29 MB at 24 kHz): a long answer arrives at several times real
 time, so a reader that plays at real time falls behind by design. Past this, the oldest goes."""
 
+CHUNK_LIMIT = 60_000
+"""Waiting chunks of audio, however short: ten minutes of 10 ms."""
+
 EVENT_LIMIT = 20_000
 """Waiting events other than audio. A reader this far behind has stopped reading."""
 
@@ -51,8 +54,9 @@ class Mailbox:
         if type(event) is AudioChunk:
             self.audio_ms += event.duration_ms
             self._events.append(event)
-            if self.audio_ms > AUDIO_LIMIT_MS:
-                dropped = self._drop_oldest_audio()
+            chunks = len(self._events) - len(self._sizes)
+            if self.audio_ms > AUDIO_LIMIT_MS or chunks > CHUNK_LIMIT:
+                dropped = self._drop_oldest_audio(chunks)
         else:
             size = size_of(event)
             waiting = len(self._urgent) if event.urgent else len(self._sizes)
@@ -110,12 +114,19 @@ class Mailbox:
         if self._reader is not None and not self._reader.done():
             self._reader.set_result(None)
 
-    def _drop_oldest_audio(self) -> float:
+    def _drop_oldest_audio(self, chunks: int) -> float:
         dropped = 0.0
         kept: deque[Event] = deque()
+        # A tenth more than needed: a reader that is late is going to be late again.
+        too_long = self.audio_ms > AUDIO_LIMIT_MS
         for event in self._events:
-            if type(event) is AudioChunk and self.audio_ms - dropped > AUDIO_LIMIT_MS:
+            if type(event) is AudioChunk and (
+                self.audio_ms - dropped > AUDIO_LIMIT_MS * 0.9
+                if too_long
+                else chunks > CHUNK_LIMIT * 0.9
+            ):
                 dropped += event.duration_ms
+                chunks -= 1
             else:
                 kept.append(event)
         self._events = kept

@@ -29,6 +29,7 @@ MAX_FRAME_BYTES = 8 * 2**20
 times as much memory."""
 MAX_WAITING_FRAMES = 16
 """Frames read ahead; then the peer has to wait."""
+CLOSE_TIMEOUT_S = 2.0
 BREATH_FRAMES = 32
 """Frames read in a row before everybody else has a turn: a flood must not stop the event loop."""
 
@@ -98,7 +99,12 @@ class WebSocketTransport:
 
     async def close(self) -> None:
         """Close with 1000; gives the peer two seconds to agree."""
-        await self._connection.close()
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S + 0.5):
+                await self._connection.close()
+        except TimeoutError:
+            # It does not even read: the library would wait for room to say goodbye.
+            self._connection.transport.abort()
 
     def _closed(self, closed: ConnectionClosed) -> TransportClosed:
         if closed.rcvd is not None:
@@ -177,7 +183,7 @@ async def _open(
         max_size=MAX_FRAME_BYTES,
         max_queue=MAX_WAITING_FRAMES,
         open_timeout=timeout_s,
-        close_timeout=2,
+        close_timeout=CLOSE_TIMEOUT_S,
         ping_interval=ping_interval_s,
         ping_timeout=ping_timeout_s,
         # websockets would send even loopback traffic through an environment's proxy.
