@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         ToolFailed,
     )
     from .events import (
+        AnswerStalled,
         AnyEvent,
         AudioChunk,
         AudioDropped,
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
         OutputCancelled,
         PlaybackHeld,
         PlaybackResumed,
+        ProviderSwitched,
         RawEvent,
         ResponseDone,
         ResponseStarted,
@@ -121,6 +123,7 @@ _HOME = {
         "RealtimeConnectionError RealtimeError SessionClosed ToolFailed"
     ),
     "events": """
+        AnswerStalled
         AnyEvent
         AudioChunk
         AudioDropped
@@ -138,6 +141,7 @@ _HOME = {
         OutputCancelled
         PlaybackHeld
         PlaybackResumed
+        ProviderSwitched
         RawEvent
         ResponseDone
         ResponseStarted
@@ -194,6 +198,7 @@ _MODULE_OF = {name: module for module, names in _HOME.items() for name in names.
 __all__ = [
     "AgentListener",
     "AgentResult",
+    "AnswerStalled",
     "AnyEvent",
     "AssistantVoice",
     "AudioChunk",
@@ -244,6 +249,7 @@ __all__ = [
     "Profile",
     "ProtocolError",
     "Provider",
+    "ProviderSwitched",
     "RawEvent",
     "RealtimeAgent",
     "RealtimeConfig",

@@ -317,7 +317,7 @@ class Engine:
                 self._cut(event.reason, cancel=False)
             case SessionResumable():
                 self._carried.resumable(event, self.profile)
-            case SessionExpiring():
+            case SessionExpiring() if self._config.reconnect:
                 self.connection.renew("the provider will end it", within_s=event.time_left_s)
             case ConfigWarning():
                 if event in self.warnings:

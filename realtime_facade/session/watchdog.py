@@ -127,7 +127,8 @@ class Watchdog:
         answering = self._conversation.phase is Phase.ANSWERING
         step = "reconnect" if answering else LADDER[min(self._steps, len(LADDER) - 1)]
         self._steps = 0 if step == "reconnect" else self._steps + 1
-        self._take(step)
+        if not self._take(step):
+            return
         if self._timer is None and self._is_due():
             self._wait(self._limit_s())
 
@@ -137,7 +138,10 @@ class Watchdog:
             self._clogged_at = None
             self._take("reconnect")
 
-    def _take(self, step: Step) -> None:
+    def _take(self, step: Step) -> bool:
+        """Do something about it; False if there is nothing that may be done."""
+        if step == "reconnect" and not self._control.config.reconnect:
+            return False
         self.count += 1
         waited_ms = (_now() - self._heard_at) * 1_000
         self._heard_at = _now()
@@ -149,6 +153,7 @@ class Watchdog:
             self._ask(SendText(text=words))
         else:
             self._ask(RequestResponse(instructions=ANSWER_NOW))
+        return True
 
 
 def _has_voice(pcm: bytes, rate: int) -> bool:
