@@ -13,6 +13,7 @@ from ..commands import (
     AnyCommand,
     AppendAudio,
     CancelResponse,
+    ClearAudio,
     CommitAudio,
     DeleteItem,
     Delivery,
@@ -57,10 +58,6 @@ from .verdict import Judge
 from .watchdog import Watchdog
 
 logger = logging.getLogger("realtime_facade")
-
-OVERLAP_MS = 500
-"""So much of the microphone is sent again to a connection that takes over: its detector begins
-anew, and the user may just have begun to speak."""
 
 
 class Engine:
@@ -226,14 +223,16 @@ class Engine:
             events = link.execute(command)
         elif isinstance(command, CancelResponse | TruncateOutput | DeleteItem):
             delivery = "dropped"  # what it is about went with the connection
-        elif not isinstance(command, UpdateSession | CommitAudio | EndAudio):
+        elif not isinstance(command, UpdateSession | ClearAudio | CommitAudio | EndAudio):
             delivery = self._carried.waiting.add(command)
         else:
             delivery = "queued"  # the next connection begins with it
         if delivery == "dropped":
             return delivery
         if isinstance(command, CommitAudio | EndAudio):
-            self._carried.turn.closed_by = command
+            self._carried.turn.close(command)
+        if isinstance(command, ClearAudio):
+            self._carried.turn.forget()
         if isinstance(command, UpdateSession):
             self._config = command.config
             self.conversation.answers_speech = answers_speech(command.config)
@@ -241,6 +240,7 @@ class Engine:
         self._tell(self._observers, command)
         for event in events:
             self.emit(event)
+        self._watchdog.consider()
         return delivery
 
     def send_audio(self, pcm: bytes) -> Delivery:
@@ -302,13 +302,14 @@ class Engine:
                 if not conversation.replied:
                     self._replied()
             case SpeechStarted():
-                self._carried.turn.speech_started()
+                self._carried.turn.speech_started(event.audio_ms)
                 if self._config.interrupt_response:
                     self._judge.speech_started(self._config.interruption_verdict_ms)
             case SpeechStopped():
                 self._judge.speech_stopped()
             case InputCommitted() if not conversation.answers_speech:
-                self._carried.turn.answered()
+                if not self._carried.turn.is_committed:
+                    self._carried.turn.answered()  # nobody may ever ask for an answer to it
             case ResponseDone(status="completed"):
                 self.connection.works()
                 pace = self._carried.pace
@@ -406,7 +407,13 @@ class Engine:
             item: pace.said(item, conversation.transcripts.get(item, ""))
             for item in sorted(conversation.unfinished)
         }
+        half_heard = sorted(conversation.half_heard)
         owed = self._carried.left(conversation, self._playback.audible, has_said=any(said.values()))
+        for item in half_heard if owed in (None, "audio") else ():
+            # It is heard again, from its beginning.
+            self._publish(
+                TranscriptDelta(text="", is_final=True, full_text="", speaker="user", item_id=item)
+            )
         if response_id is None or stale:
             return
         if not pace.is_final:
@@ -417,7 +424,7 @@ class Engine:
                     text="", is_final=True, full_text=text, item_id=item, response_id=response_id
                 )
             )
-        if owed == "answer":
+        if said and not any(said.values()) and set(self._playback.audible) <= said.keys():
             # It comes again from its beginning, so nobody has to hear what came of it.
             self._playback.cut()
             self._forget_unheard()
@@ -432,8 +439,7 @@ class Engine:
         link = self.connection.link
         assert link is not None  # noqa: S101 - it has just come
         if overlapped:
-            self._carried.overlapped(self._playback.audible)
-            events = list(link.append(self._carried.turn.recent(OVERLAP_MS)))
+            events = list(self._carried.overlapped(self._playback.audible, link))
         else:
             events = self._carried.replay(link)
         for event in events:

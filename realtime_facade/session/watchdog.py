@@ -24,7 +24,8 @@ LADDER: tuple[Step, ...] = ("nudge", "ask_again", "reconnect")
 CLOGGED_S = 3.0
 """So long may the network take no audio before it is taken for dead."""
 VOICED_MS = 600
-"""So much of a voice must have been sent for silence to be an answer that is missing."""
+LOOK_BACK_MS = 5_000
+"""So much of a voice must have been sent lately for silence to be an answer that is missing."""
 
 
 class Watchdog:
@@ -77,6 +78,10 @@ class Watchdog:
                 self._steps, self._patience = 0, 1
             case AudioDropped(direction="input"):
                 self._clog()
+        self.consider()
+
+    def consider(self) -> None:
+        """Watch if something is due; called whenever that may have changed."""
         if self._timer is None and self._is_due():
             self._wait(self._limit_s())
 
@@ -92,7 +97,7 @@ class Watchdog:
         if self._unheard_bytes >= 2 * rate * silent_s and _now() - self._heard_at >= silent_s:
             self._unheard_bytes = 0
             if self._conversation.phase in (Phase.LISTENING, Phase.HEARING) and _has_voice(
-                self._carried.turn.recent(round(limit_s * 1_000)), rate
+                self._carried.turn.recent(LOOK_BACK_MS), rate
             ):
                 self._patience *= 2
                 self._take("reconnect")
@@ -129,8 +134,7 @@ class Watchdog:
         self._steps = 0 if step == "reconnect" else self._steps + 1
         if not self._take(step):
             return
-        if self._timer is None and self._is_due():
-            self._wait(self._limit_s())
+        self.consider()
 
     def _clog(self) -> None:
         self._clogged_at = self._clogged_at or _now()
