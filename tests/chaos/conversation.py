@@ -6,8 +6,8 @@ import logging
 import os
 import random
 import tempfile
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,7 +97,8 @@ class Counting:
     def __init__(self, dice: random.Random) -> None:
         self._dice = dice
         self.calls: Counter[str] = Counter()
-        self.tasks: Counter[int] = Counter()
+        self.tasks: defaultdict[int, list[str]] = defaultdict(list)
+        """Which calls did them."""
 
     async def do(self, task: int, context: Inject[ToolContext]) -> str:
         """Do a task.
@@ -122,7 +123,7 @@ class Counting:
 
     def _happen(self, task: int, context: ToolContext) -> None:
         self.calls[context.call_id] += 1
-        self.tasks[task] += 1
+        self.tasks[task].append(context.call_id)
 
 
 def _scenario(turns: int) -> Scenario:
@@ -299,10 +300,14 @@ class Talk:
             if ConversationHistory.load(path).format() != history.format():
                 self._problem("the history is another after it was saved")
 
-    def _check_tools(self, records: Iterator[ConnectionRecord] | Any) -> None:
-        for what, effects in (("call", self._tools.calls), ("task", self._tools.tasks)):
-            if repeated := [name for name, times in effects.items() if times > 1]:
-                self._problem(f"{what} done twice: {repeated}")
+    def _check_tools(self, records: Iterable[ConnectionRecord]) -> None:
+        if repeated := [name for name, times in self._tools.calls.items() if times > 1]:
+            self._problem(f"calls done twice: {repeated}")
+        asked_in = {made.call_id: record.number for record in records for made in record.calls}
+        for task, calls in self._tools.tasks.items():
+            # Twice in one session is the mind's own doing; in two, the second was not told.
+            if len({asked_in.get(call) for call in calls}) > 1:
+                self._problem(f"task {task} done twice, by calls {calls}")
         for record in records:
             told = Counter(output.call_id for output in record.outputs)
             if repeated := [name for name, times in told.items() if times > 1]:
