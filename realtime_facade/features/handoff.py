@@ -1,5 +1,7 @@
 """Lets another agent take over the conversation: its instructions, tools and voice."""
 
+import asyncio
+import contextlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +11,14 @@ from pydantic import BaseModel
 
 from ..config import RealtimeConfig
 from ..errors import ConfigurationError, ToolFailed
-from ..events import ConnectionChanged, Event, HandedOff, TranscriptDelta
+from ..events import (
+    ConnectionChanged,
+    Event,
+    HandedOff,
+    Interrupted,
+    ResponseDone,
+    TranscriptDelta,
+)
 from ..session.change import update_of
 from ..session.observer import Control, Observer
 from ..tools.function import FunctionTool
@@ -18,6 +27,10 @@ from ..tools.registry import Tools
 
 _FIELDS = ("instructions", "voice", "tools", "tool_choice")
 """What of an agent's configuration comes with it."""
+QUIET_S = 0.5
+"""Generation is faster than speech: an agent of whom nothing came for so long has finished."""
+LAST_WORDS_S = 5.0
+"""So long an agent may go on before a new connection cuts it short."""
 
 
 class Role(Protocol):
@@ -152,35 +165,47 @@ class Handoffs(Observer):
         self._start = start
         self._first = config or start.config
         self._has_spoken = False
+        self._saying: set[str] = set()
+        """Items of the assistant that are being generated."""
+        self._news = asyncio.Event()
 
     def attach(self, control: Control) -> None:
         """Remember the session."""
         self._control = control
 
     def on_event(self, event: Event) -> None:
-        """Some settings are fixed once the assistant has spoken on a connection."""
+        """Follow what the assistant says: some settings are fixed once it has spoken."""
         match event:
             case TranscriptDelta(speaker="assistant"):
                 self._has_spoken = True
+                self._saying.add(event.item_id)
+                if event.is_final:
+                    self._saying.discard(event.item_id)
             case ConnectionChanged(state="connected"):
                 self._has_spoken = False
+                self._saying.clear()
+            case ResponseDone() | Interrupted():
+                self._saying.clear()
+            case _:
+                return
+        self._news.set()
 
-    def take_over(self, owner: Role, way: Handoff, reason: str, given: dict[str, Any]) -> str:
+    async def take_over(self, owner: Role, way: Handoff, reason: str, given: dict[str, Any]) -> str:
         """Go on as another agent; what the model is told.
 
         Raises:
             ToolFailed: If the conversation is not `owner`'s any more.
             ConfigurationError: If the change cannot be had; everything stays as it was.
         """
-        if self.current is not owner:
-            raise ToolFailed(f"the conversation was handed over already: you are {self._me} now")
-        before, profile = self._control.config, self._control.profile
+        self._check(owner)
         after = self._configured(way, owner)
-        changed = {name for name in _FIELDS if getattr(before, name) != getattr(after, name)}
-        fixed = profile.fixed_by_speech if self._has_spoken else frozenset[str]()
-        foreign = after.voice is not None and after.voice not in (profile.voices or (after.voice,))
-        if changed <= profile.updatable - fixed and not ("voice" in changed and foreign):
-            self._control.execute(update_of(after, changed, profile))
+        if not self._can_change_to(after):
+            await self._last_words()
+            self._check(owner)
+            after = self._configured(way, owner)
+        changed = self._changed(after)
+        if self._can_change_to(after):
+            self._control.execute(update_of(after, changed, self._control.profile))
         else:
             self._control.renew(after, f"{way.agent.name} takes over")
         self.current = way.agent
@@ -198,6 +223,29 @@ class Handoffs(Observer):
     @property
     def _me(self) -> str:
         return self.current.name
+
+    def _check(self, owner: Role) -> None:
+        if self.current is not owner:
+            raise ToolFailed(f"the conversation was handed over already: you are {self._me} now")
+
+    def _changed(self, after: RealtimeConfig) -> set[str]:
+        before = self._control.config
+        return {name for name in _FIELDS if getattr(before, name) != getattr(after, name)}
+
+    def _can_change_to(self, after: RealtimeConfig) -> bool:
+        """Whether the running session can be changed so."""
+        profile, changed = self._control.profile, self._changed(after)
+        fixed = profile.fixed_by_speech if self._has_spoken else frozenset[str]()
+        foreign = after.voice is not None and after.voice not in (profile.voices or (after.voice,))
+        return changed <= profile.updatable - fixed and not ("voice" in changed and foreign)
+
+    async def _last_words(self) -> None:
+        """Let the agent finish its sentence: leaving the connection would cut it short."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WORDS_S):
+                while self._saying:
+                    self._news.clear()
+                    await asyncio.wait_for(self._news.wait(), QUIET_S)
 
     def _configured(self, way: Handoff, owner: Role) -> RealtimeConfig:
         own = self._first if way.agent is self._start else way.agent.config
@@ -221,11 +269,11 @@ def _tool(owner: Role, way: Handoff) -> FunctionTool:
     async def with_reason(
         handoffs: Inject[Handoffs], reason: Annotated[str, "Why, in a few words"] = ""
     ) -> str:
-        return handoffs.take_over(owner, way, reason, {})
+        return await handoffs.take_over(owner, way, reason, {})
 
     async def with_input(handoffs: Inject[Handoffs], given: BaseModel) -> str:
         told = given.model_dump(mode="json")
-        return handoffs.take_over(owner, way, str(told.get("reason", "")), told)
+        return await handoffs.take_over(owner, way, str(told.get("reason", "")), told)
 
     return FunctionTool.of(
         with_reason if way.input_type is None else with_input,

@@ -1,5 +1,6 @@
 """Agents hand over to each other by tools: by an update where it can be had, else by renewal."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -8,7 +9,15 @@ from pydantic import BaseModel
 from realtime_facade.commands import AnyCommand, UpdateSession
 from realtime_facade.config import RealtimeConfig
 from realtime_facade.errors import ConfigurationError, ToolFailed
-from realtime_facade.events import ConnectionChanged, Event, HandedOff, TranscriptDelta
+from realtime_facade.events import (
+    ConnectionChanged,
+    Event,
+    HandedOff,
+    Interrupted,
+    ResponseDone,
+    TranscriptDelta,
+)
+from realtime_facade.features import handoff
 from realtime_facade.features.handoff import Handoffs, equipped, reachable, realtime_handoff
 from realtime_facade.providers.base import Profile
 from realtime_facade.tools.registry import Tools
@@ -137,6 +146,35 @@ async def test_who_only_writes_has_no_voice_to_change():
     session = Session(start, updatable=frozenset({"instructions", "tools"}))
     await session.call("transfer_to_ash")
     assert (session.config.voice, session.renewals) == (None, [])
+
+
+async def test_an_agent_that_is_left_behind_finishes_its_sentence(billing):
+    session = Session(Agent("main", billing), updatable=frozenset())
+    session.feature.on_event(TranscriptDelta(text="One", item_id="a"))
+    handing_over = asyncio.create_task(session.call("transfer_to_billing_agent"))
+    await asyncio.sleep(0.02)
+    session.feature.on_event(TranscriptDelta(text=" moment.", item_id="a"))
+    await asyncio.sleep(0.02)
+    assert session.renewals == []
+    session.feature.on_event(TranscriptDelta(text="", is_final=True, item_id="a"))
+    await handing_over
+    assert len(session.renewals) == 1
+
+
+@pytest.mark.parametrize("end", [Interrupted(), ResponseDone(response_id="r"), None])
+async def test_a_sentence_without_end_is_not_waited_for(billing, monkeypatch, end):
+    if end is None:
+        monkeypatch.setattr(handoff, "QUIET_S", 0.03)
+    session = Session(Agent("main", billing), updatable=frozenset())
+    session.feature.on_event(TranscriptDelta(text="One", item_id="a"))
+    handing_over = asyncio.create_task(session.call("transfer_to_billing_agent"))
+    await asyncio.sleep(0.01)
+    assert session.renewals == []
+    if end is not None:
+        session.feature.on_event(end)
+    async with asyncio.timeout(0.3):
+        await handing_over
+    assert len(session.renewals) == 1
 
 
 async def test_back_and_forth_in_a_circle():

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from realtime_facade import Event, RealtimeConfig, RealtimeVoice, Session
+from realtime_facade import Event, RealtimeAgent, RealtimeConfig, RealtimeVoice, Session
 from realtime_facade.audio.pcm import chunks, silence
 from realtime_facade.audio.resample import resample
 from realtime_facade.simulator.babble import BabbleVoice
@@ -75,11 +75,20 @@ Start = Callable[..., Any]
 
 @pytest.fixture
 def start(row: Row, monkeypatch: pytest.MonkeyPatch) -> Start:
-    """`async with start(scenario_toml, config..., sink=...) as talk:`"""
+    """`async with start(scenario_toml, config..., sink=...) as talk:`
+
+    With `agent`, what it makes of a configuration talks instead of a plain `RealtimeVoice`.
+    """
 
     @asynccontextmanager
     async def start_talk(
-        scenario: str, *, sink: Any = None, setup: Any = None, simulator: Any = None, **config: Any
+        scenario: str,
+        *,
+        sink: Any = None,
+        setup: Any = None,
+        simulator: Any = None,
+        agent: Callable[[RealtimeConfig], RealtimeAgent] | None = None,
+        **settings: Any,
     ) -> AsyncIterator[Talk]:
         async with Simulator(
             scenario=Scenario.parse(scenario),
@@ -93,11 +102,14 @@ def start(row: Row, monkeypatch: pytest.MonkeyPatch) -> Start:
             else:
                 monkeypatch.setenv("GEMINI_API_KEY", "test")
                 monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", server.gemini_plain_url)
-            voice = RealtimeVoice(config=RealtimeConfig(model=row.model, **config), sink=sink)
+            config = RealtimeConfig(model=row.model, **settings)
+            speaker = agent(config) if agent is not None else None
+            voice = speaker.voice if speaker is not None else RealtimeVoice(config=config)
+            voice.sink = sink
             assert voice.provider_name == row.provider
             if setup is not None:
                 setup(voice)
-            async with voice.connect() as session:
+            async with (speaker or voice).connect() as session:
                 yield Talk(session, server)
 
     return start_talk

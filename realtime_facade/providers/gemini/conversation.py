@@ -43,7 +43,7 @@ class Conversation:
         """What was interrupted: the turnComplete that comes next is that of a cut answer, or it
         belongs to no turn, because what was cut was only being played."""
         self._unanswered_result = False
-        """A result was sent of which the model has said nothing yet."""
+        """A result was sent and the response to it has not begun."""
         self._audible = ""
         """The newest response, until it is cut: the listener may still be hearing it."""
 
@@ -88,7 +88,7 @@ class Conversation:
         )
 
     def result_is_due_an_answer(self) -> None:
-        """A result was sent; the turn goes on at least until the model has said something."""
+        """A result was sent that another response will answer."""
         self._unanswered_result = True
 
     def cancel_calls(self, ids: Iterable[str], events: list[Event]) -> None:
@@ -164,9 +164,9 @@ class Conversation:
         return response_id
 
     def _begin(self, events: list[Event]) -> None:
-        self._unanswered_result = False
         if self._answers.response_id:
             return
+        self._unanswered_result = False
         events += self.user.close()
         started = self._answers.begin()
         events.append(started)
