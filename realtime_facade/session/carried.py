@@ -1,9 +1,7 @@
 """What has to survive a change of connection: the user's open turn, commands, a cut-off answer."""
 
 from collections import deque
-from collections.abc import Iterable
-
-import numpy as np
+from collections.abc import Iterable, Sequence
 
 from ..audio.pcm import chunks
 from ..commands import (
@@ -11,7 +9,6 @@ from ..commands import (
     CommitAudio,
     DeleteItem,
     Delivery,
-    EndAudio,
     RequestResponse,
     SendText,
     SendToolResult,
@@ -22,18 +19,13 @@ from ..errors import RealtimeError
 from ..events import AudioChunk, ErrorOccurred, Event, SessionResumable
 from ..providers.base import Past, Profile
 from .link import Link
+from .open_turn import OpenTurn
 from .state import Conversation, Owed
 
-TURN_LIMIT_S = 30.0
-"""Of an unanswered turn the last so many seconds are kept: 1.4 MB at 24 kHz."""
-IDLE_MS = 300
-"""How much is kept of a microphone into which nobody spoke: late silence is worth nothing."""
-AUDIBLE = 100
-"""Peak of a 20 ms frame above which it is no silence (-50 dB)."""
-ONSET_MS = 1_000
-"""Detectors tell of speech when it has gone on for a while; what came just before belongs to it."""
 PAST_CHARACTERS = 60_000
 """What a new connection is told of a conversation at most: its newest part, about 15 000 tokens."""
+OVERLAP_MS = 500
+"""So much of the microphone is heard by a connection that takes over, besides by the one before."""
 COMMAND_LIMIT = 1_000
 """Waiting commands. An application this far ahead does not listen to anybody."""
 
@@ -44,63 +36,6 @@ GO_ON = (
 """Asks a model for the rest of an answer that was cut off."""
 ANSWER_NOW = "Answer what was said last."
 """Asks a model for an answer that a lost connection owes."""
-
-
-class OpenTurn:
-    """The microphone's audio since the last answer began: what a new connection has to hear."""
-
-    def __init__(self, rate: int) -> None:
-        self.closed_by: CommitAudio | EndAudio | None = None
-        """How the application ended the turn, if it did."""
-        self._rate = rate
-        self._chunks: deque[bytes] = deque()
-        self._bytes = 0
-
-    def add(self, pcm: bytes) -> int:
-        """Keep audio; how many bytes of older audio were dropped for it."""
-        self._chunks.append(pcm)
-        self._bytes += len(pcm)
-        self.closed_by = None
-        limit = round(TURN_LIMIT_S * self._rate) * 2
-        return self._trim(limit) if self._bytes > limit else 0
-
-    def speech_started(self) -> None:
-        """Only what came just before belongs to the turn."""
-        self._trim(2 * self._rate * ONSET_MS // 1_000)
-
-    def answered(self) -> None:
-        """An answer has begun: what was said so far is no longer owed."""
-        self._chunks.clear()
-        self._bytes = 0
-        self.closed_by = None
-
-    def audio(self) -> bytes:
-        """What has to be heard again, without the silence before the first sound."""
-        pcm = b"".join(self._chunks)
-        return pcm[_first_sound(pcm, self._rate) :]
-
-    def recent(self, ms: int) -> bytes:
-        """The last `ms` of audio."""
-        pcm = b"".join(self._chunks)
-        return pcm[-2 * (self._rate * ms // 1_000) :]
-
-    def _trim(self, limit: int) -> int:
-        before = self._bytes
-        while self._chunks and self._bytes - len(self._chunks[0]) >= limit:
-            self._bytes -= len(self._chunks.popleft())
-        return before - self._bytes
-
-
-def _first_sound(pcm: bytes, rate: int) -> int:
-    """Byte position `IDLE_MS` before the first sound; `IDLE_MS` before the end without one."""
-    frame = rate // 50
-    samples = np.frombuffer(pcm, "<i2")
-    whole = len(samples) // frame
-    levels = np.abs(samples[: whole * frame].astype(np.int32)).reshape(whole, frame).max(axis=1)
-    # Against a fixed level, not the floor: a turn may begin in the middle of a word.
-    loud = np.flatnonzero(levels > AUDIBLE)
-    first = int(loud[0]) * frame if len(loud) else len(samples)
-    return 2 * max(0, first - rate * IDLE_MS // 1_000)
 
 
 class Waiting:
@@ -174,7 +109,7 @@ class Pace:
 
         Words arrive before their sound, so a connection that breaks leaves some without.
         """
-        if item_id != self.item_id:
+        if item_id != self.item_id or self.is_final:
             return text
         end = int(self.item_ms * self._characters / self._ms)
         if end < len(text) and not text[end].isspace():
@@ -201,6 +136,9 @@ class Carried:
         self._connections = 0
         self._owed: Owed | None = None
         self._words: tuple[str, ...] = ()
+        self._again: list[str] = []
+        """Those of the words that the newest connection was not told as past."""
+        self._request = RequestResponse(instructions=ANSWER_NOW)
 
     def resumable(self, event: SessionResumable, profile: Profile) -> None:
         """The provider remembers the conversation as it is now."""
@@ -218,9 +156,8 @@ class Carried:
             if (provider, model) == (profile.provider, profile.model):
                 handle, since = text, position
         items = self.waiting.not_among(self._history.as_past(since))
-        # What waits for an answer is not past: it is said again.
-        while self._owed == "words" and items and _is_users(items[-1]):
-            items.pop()
+        if self._owed == "words":
+            items, self._again = _without(items, self._words)
         # Counted here and not where one stands: ids must differ from those of any other attempt.
         self._connections += 1
         return Past(items=_newest(items), handle=handle, connections=self._connections - 1)
@@ -231,17 +168,30 @@ class Carried:
         """There is no connection any more; what it owes."""
         self._foreign |= set(audible)
         self._words = tuple(conversation.unanswered)
+        self._request = conversation.request or RequestResponse(instructions=ANSWER_NOW)
+        # Where nobody reports speech, any of the audio may be the beginning of it.
         hearing_unsure = conversation.is_quiet
+        begun = conversation.active_response is not None and conversation.replied
+        hearing = conversation.hearing
         self._owed = conversation.lost(has_said=has_said)
-        if self._owed in ("words", "answer"):
+        if self._owed == "audio":
+            if begun and not hearing:
+                self.turn.unanswered()
+        elif self._owed in ("words", "answer"):
             self.turn.answered()
-        elif self._owed != "audio" and not hearing_unsure:
+        elif not hearing_unsure:
             self.turn.speech_started()
         return self._owed
 
-    def overlapped(self, audible: Iterable[str]) -> None:
-        """One connection takes over from another that still stands."""
+    def overlapped(self, audible: Iterable[str], link: Link) -> Sequence[Event]:
+        """`link` takes over from another that still stands; what telling it amounts to.
+
+        Its detector begins anew, and the user may just have begun to speak.
+        """
         self._foreign |= set(audible)
+        recent = self.turn.recent(OVERLAP_MS)
+        self.turn.joined(recent)
+        return link.append(recent)
 
     def is_foreign(self, command: AnyCommand) -> bool:
         """Whether it is about an item that the connection in use does not know."""
@@ -252,7 +202,6 @@ class Carried:
     def replay(self, link: Link) -> list[Event]:
         """Say over a new connection what the old one did not hear; what it amounts to."""
         events: list[Event] = []
-        asked = False
 
         def send(command: AnyCommand) -> None:
             try:
@@ -260,21 +209,23 @@ class Carried:
             except RealtimeError as error:
                 events.append(ErrorOccurred.of(error))
 
-        for command in self.waiting.take():
-            send(command)
-            asked = asked or _asks(command)
         owed, self._owed = self._owed, None
-        closed_by = self.turn.closed_by
-        for piece in chunks(self.turn.audio(), 100, self._rate):
-            events.extend(link.append(piece))
-        if closed_by is not None and owed == "audio":
-            send(closed_by)
+        waiting = list(self.waiting.take())
+        asked = any(map(_asks, waiting))
+        if owed == "words" and self._again:
+            send(SendText(text="\n".join(self._again), respond=not asked))
+        for command in waiting:
+            send(command)
+        for piece in self.turn.replay():
+            if isinstance(piece, bytes):
+                for pcm in chunks(piece, 100, self._rate):
+                    events.extend(link.append(pcm, may_drop=False))
+            else:
+                send(piece)
         if asked:
             return events
-        if owed == "words":
-            send(SendText(text="\n".join(self._words)))
-        elif owed == "answer":
-            send(RequestResponse(instructions=ANSWER_NOW))
+        if owed == "answer" or (owed == "words" and not self._again):
+            send(self._request)
         elif owed == "rest":
             send(RequestResponse(instructions=GO_ON))
         return events
@@ -286,8 +237,20 @@ def _asks(command: AnyCommand) -> bool:
     )
 
 
-def _is_users(item: SeedItem) -> bool:
-    return isinstance(item, SeedMessage) and item.role == "user"
+def _without(items: list[SeedItem], words: Sequence[str]) -> tuple[list[SeedItem], list[str]]:
+    """What was said without the user's newest words that wait for an answer, and these.
+
+    Words that are not among the items are known to the provider already.
+    """
+    kept, again, left = list(items), list[str](), list(words)
+    for index in range(len(kept) - 1, -1, -1):
+        item = kept[index]
+        if not (isinstance(item, SeedMessage) and item.role == "user") or not left:
+            break
+        if item.text.strip() == left[-1].strip():
+            again.insert(0, left.pop())
+            del kept[index]
+    return kept, again
 
 
 def _newest(items: list[SeedItem]) -> tuple[SeedItem, ...]:

@@ -494,7 +494,7 @@ class Engine:
         else:
             self.let_sound(event)
 
-    def let_sound(self, event: AudioChunk) -> None:
+    def let_sound(self, chunk: AudioChunk) -> None:
         """A chunk may be heard."""
         if event.data and self._playback.is_full:
             self.bus.publish(AudioDropped(direction="output", duration_ms=event.duration_ms))
@@ -535,6 +535,7 @@ class Engine:
             cancel=cancel,
             held=NOTHING_HELD if self._hold is None else self._hold.held(),
             written=self._config.modalities == ("text",),
+            said=self._carried.pace.said,
         )
         self._judge.decided()
         if cut is None:

@@ -149,11 +149,18 @@ class Link:
         events += told
         return events
 
-    def append(self, pcm: bytes) -> Sequence[Event]:
-        """Send microphone audio, mono s16le at the session's input rate, whole samples."""
-        return self._append(pcm if self._resampler is None else self._resampler.push(pcm))
+    def append(self, pcm: bytes, *, may_drop: bool = True) -> Sequence[Event]:
+        """Send microphone audio, mono s16le at the session's input rate, whole samples.
 
-    def _append(self, pcm: bytes) -> Sequence[Event]:
+        Args:
+            pcm: The audio.
+            may_drop: Whether it loses its worth while it waits.
+        """
+        if self._resampler is not None:
+            pcm = self._resampler.push(pcm)
+        return self._append(pcm, may_drop=may_drop)
+
+    def _append(self, pcm: bytes, *, may_drop: bool = True) -> Sequence[Event]:
         if not pcm:
             return ()
         frames, told = self._codec.send(AppendAudio(data=pcm))
@@ -161,7 +168,8 @@ class Link:
         for frame in frames[:-1]:
             events = [*(events or ()), *self._send(frame)]
         for frame in frames[-1:]:
-            dropped = self._send(frame, len(pcm) * 500 / self.profile.input_rate)
+            audio_ms = len(pcm) * 500 / self.profile.input_rate if may_drop else 0.0
+            dropped = self._send(frame, audio_ms)
             if dropped:
                 events = [*(events or ()), *dropped]
         return told if events is None else [*events, *told]

@@ -65,8 +65,16 @@ class Conversation:
         """Tool calls without a result."""
         self.unanswered: list[str] = []
         """The user's words since the last answer began, where they are known."""
+        self.half_heard: set[str] = set()
+        """Items of the user whose final transcript did not come yet."""
+        self._spoken: set[str | None] = set()
+        """What the user has said so far that is answered by speech: its words are not known."""
+        self.request: RequestResponse | None = None
+        """How the answer that is due was asked for, if that was all."""
         self.replied = True
         """Whether the newest answer has said or done something."""
+        self._cut_short = False
+        """Whether the answer that is due is the rest of one that a lost connection cut off."""
         self._said: set[str] = set()
         """Items of the active response that have words."""
         self._stale: set[str] = set()
@@ -82,6 +90,7 @@ class Conversation:
         """The active answer has begun to say or do something: the user is being answered."""
         self.replied = True
         self.unanswered.clear()
+        self.request, self._cut_short = None, False
 
     def lost(self, *, has_said: bool) -> Owed | None:
         """The connection is gone, and with it what was under way: what of it is owed.
@@ -91,8 +100,12 @@ class Conversation:
         """
         owed = self._owed(has_said)
         self.active_response = None
-        self.answering = False
+        self.hearing = False
+        self.answering = bool(self.open_calls)
         self.expecting = owed is not None
+        self._spoken = {None} if owed == "audio" else set()
+        self._cut_short = owed == "rest"
+        self.half_heard.clear()
         self.unfinished.clear()
         self._said.clear()
         self._stale.clear()
@@ -101,20 +114,21 @@ class Conversation:
     def _owed(self, has_said: bool) -> Owed | None:
         if self.hearing:
             return "audio"
-        if self.open_calls:
-            return None  # their results ask for the answer
+        due = self.expecting
         if self.active_response is not None and not self.is_stale(self.active_response):
             if self._said & self.unfinished:
-                return "rest" if has_said else "answer"
-            if self._said:
+                if has_said:
+                    return "rest"
+            elif self._said:
                 return None
-            return "answer" if self.replied else self._owed_answer()
-        return self._owed_answer() if self.expecting else None
-
-    def _owed_answer(self) -> Owed:
+            due = True
+        if not due or (self.open_calls and not (self.expecting and self._spoken)):
+            return None  # the results of calls ask for the answer
+        if self._spoken:
+            return "audio"
         if self.unanswered:
             return "words"
-        return "audio" if self.answers_speech else "answer"
+        return "rest" if self._cut_short else "answer"
 
     @property
     def phase(self) -> Phase:
@@ -143,8 +157,13 @@ class Conversation:
     def on_command(self, command: AnyCommand) -> None:
         """Learn what the application asked for."""
         match command:
-            case CommitAudio() | RequestResponse():
+            case CommitAudio():
                 self.expecting = self.asked = True
+                self._spoken.add(None)
+            case RequestResponse():
+                self.expecting = self.asked = True
+                if not command.interim:
+                    self.request = command
             case SendText(respond=True):
                 self.expecting = self.asked = True
                 if command.role == "user":
@@ -171,7 +190,13 @@ class Conversation:
                     self.unfinished.discard(event.item_id)
                 else:
                     self.unfinished.add(event.item_id)
-            case TranscriptDelta(is_final=True, full_text=str() as words):
+            case TranscriptDelta(is_final=False):
+                if len(self.half_heard) < MOST_ITEMS:
+                    self.half_heard.add(event.item_id)
+            case TranscriptDelta(full_text=str() as words):
+                self.half_heard.discard(event.item_id)
+                if words.strip():
+                    self._spoken -= {event.item_id, None}
                 # Words that come after the answer has begun are answered already.
                 if words.strip() and (self.expecting or not self.replied):
                     self.unanswered.append(words.strip())
@@ -179,6 +204,8 @@ class Conversation:
             case SpeechStarted():
                 self.hearing = True
             case SpeechStopped() | InputCommitted():
+                if (self.answers_speech or self._spoken) and len(self._spoken) < MOST_ITEMS:
+                    self._spoken = (self._spoken | {event.item_id}) - {None}
                 self.hearing = False
                 self.expecting = self.expecting or self.answers_speech
             case ResponseStarted():
@@ -194,6 +221,7 @@ class Conversation:
             case ResponseDone():
                 if event.response_id == self.active_response:
                     self.active_response = None
+                    self._spoken.clear()
                 self._stale.discard(event.response_id)
             case TurnEnded():
                 self.answering = False
