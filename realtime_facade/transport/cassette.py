@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from ..conversation import SeedItem
 from ..tools.definition import ToolDefinition
 
-FORMAT = "realtime-facade cassette"
-VERSION = 1
+FORMAT: Literal["realtime-facade cassette"] = "realtime-facade cassette"
+VERSION: Literal[1] = 1
 
 
 class _Line(BaseModel):
