@@ -146,7 +146,7 @@ class RealtimeVoice:
         self._echo_cancellation = echo_cancellation
         UsageMeter(usage_limit, prices)  # for its errors: they should not show later
         self._usage_limit = usage_limit
-        self._prices = prices
+        self._prices: PriceList | None = prices
         self._record_to = Path(record_to) if record_to is not None else None
         self._record_audio = record_audio
         self._recorded = 0
@@ -156,6 +156,8 @@ class RealtimeVoice:
         """What guardrails get as `agent`."""
         self._context = context
         self._guardrails = tuple(guardrails)
+        self.guardrails_of_agents: dict[str, Sequence[Guardrail]] = {}
+        """Those of each agent that can come to speak; the first one speaks first."""
         self._features = tuple(features)
         self._handlers: list[tuple[tuple[type[Event], ...], Handler]] = []
         self._wire_handlers: list[tuple[str, Handler]] = []
@@ -359,10 +361,11 @@ class RealtimeVoice:
                 self._guardrails,
                 config,
                 history.conversation,
+                of_agents=self.guardrails_of_agents,
                 context=self._context,
                 agent=self.owner,
             )
-            if self._guardrails
+            if self._guardrails or any(self.guardrails_of_agents.values())
             else None
         )
         tool_calls = ToolCalls(

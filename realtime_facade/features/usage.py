@@ -53,7 +53,7 @@ class UsageMeter(Observer):
         leave: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._limit = limit or UsageLimit()
-        self._prices = prices
+        self._prices: PriceList | None = prices
         self._leave = leave
         if prices is not None:
             cost_of(prices, "", Usage())

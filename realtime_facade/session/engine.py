@@ -496,17 +496,17 @@ class Engine:
 
     def let_sound(self, chunk: AudioChunk) -> None:
         """A chunk may be heard."""
-        if event.data and self._playback.is_full:
-            self.bus.publish(AudioDropped(direction="output", duration_ms=event.duration_ms))
+        if chunk.data and self._playback.is_full:
+            self.bus.publish(AudioDropped(direction="output", duration_ms=chunk.duration_ms))
             return
         try:
-            chunk = self._speech.sound(event)
+            heard = self._speech.sound(chunk)
         except Exception as error:  # noqa: BLE001 - reported; who plays by a handler goes on
             self._failed("the sink", error)
-            chunk = event
-        if chunk is not None:
-            self._tell(self._listeners, chunk)
-            self.bus.publish(chunk)
+            heard = chunk
+        if heard is not None:
+            self._tell(self._listeners, heard)
+            self.bus.publish(heard)
 
     def _tell(self, observers: Sequence[Observer], what: Event | AnyCommand) -> None:
         for observer in observers:
