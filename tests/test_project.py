@@ -17,7 +17,16 @@ PACKAGE = ROOT / "realtime_facade"
 
 LAYERS = (
     {
-        *("errors", "events", "commands", "config", "conversation", "guardrails", "names", "prices"),
+        *(
+            "errors",
+            "events",
+            "commands",
+            "config",
+            "conversation",
+            "guardrails",
+            "names",
+            "prices",
+        ),
         *("redaction", "audio", "tools"),
     },
     {"providers", "transport"},
