@@ -184,7 +184,8 @@ class ToolCalls(Observer):
             return
         self._seen.append(request.call_id)
         if len(self._running) >= MOST_RUNNING:
-            self._refuse(request)
+            many = f"more than {MOST_RUNNING} calls at once are not possible; call again later"
+            self._send(request, request.call_id, _Outcome(many, is_error=True))
             return
         key = self._key(request)
         call = self._of_turn.get(key)
@@ -195,27 +196,6 @@ class ToolCalls(Observer):
             self._answer(call)
         elif call.request is request:
             self._announce(call)
-
-    def _refuse(self, request: ToolCallRequest) -> None:
-        told = f"more than {MOST_RUNNING} calls at once are not possible; call again later"
-        name = request.function_name
-        try:
-            self._control.execute(
-                SendToolResult(
-                    call_id=request.call_id, function_name=name, output=told, is_error=True
-                )
-            )
-        except ConfigurationError as error:
-            self._control.emit(ErrorOccurred.of(error))
-        self._control.emit(
-            ToolCallCompleted(
-                call_id=request.call_id,
-                function_name=name,
-                output=told,
-                is_error=True,
-                duration_ms=0.0,
-            )
-        )
 
     def _key(self, request: ToolCallRequest) -> str:
         """The same for the same wish: the nth of its kind on its connection, in the user's turn."""
@@ -258,7 +238,8 @@ class ToolCalls(Observer):
             return
         call.waiting.remove(call_id)
         # The provider wants no output for it, but whoever watches has to learn how it ended.
-        self._completed(call, call_id, _Outcome("cancelled: the result is not wanted", True))
+        cancelled = _Outcome("the call was cancelled", is_error=True)
+        self._completed(call.request, call_id, cancelled, call.began)
         if not call.waiting:
             self._running.remove(call)
             self._of_turn.pop(call.context.idempotency_key, None)
@@ -337,31 +318,45 @@ class ToolCalls(Observer):
 
     def _answer(self, call: _Call) -> None:
         outcome = call.outcome.result()
-        for call_id in list(call.waiting):
-            call.waiting.remove(call_id)
-            try:
-                self._control.execute(
-                    SendToolResult(
-                        call_id=call_id,
-                        function_name=call.request.function_name,
-                        output=outcome.output,
-                        is_error=outcome.is_error,
-                        respond=call.tool is None or call.tool.respond or outcome.is_error,
-                    )
-                )
-            except ConfigurationError as error:
-                # The connection knows nothing of the call, so nobody waits for its result.
-                self._control.emit(ErrorOccurred.of(error))
-            self._completed(call, call_id, outcome)
+        silent = call.tool is not None and not call.tool.respond and not outcome.is_error
+        waiting, call.waiting = call.waiting, []
+        for call_id in waiting:
+            self._send(call.request, call_id, outcome, call.began, respond=not silent)
 
-    def _completed(self, call: _Call, call_id: str, outcome: _Outcome) -> None:
+    def _send(
+        self,
+        request: ToolCallRequest,
+        call_id: str,
+        outcome: _Outcome,
+        began: float | None = None,
+        *,
+        respond: bool = True,
+    ) -> None:
+        try:
+            self._control.execute(
+                SendToolResult(
+                    call_id=call_id,
+                    function_name=request.function_name,
+                    output=outcome.output,
+                    is_error=outcome.is_error,
+                    respond=respond,
+                )
+            )
+        except ConfigurationError as error:
+            # The connection knows nothing of the call, so nobody waits for its result.
+            self._control.emit(ErrorOccurred.of(error))
+        self._completed(request, call_id, outcome, began)
+
+    def _completed(
+        self, request: ToolCallRequest, call_id: str, outcome: _Outcome, began: float | None
+    ) -> None:
         self._control.emit(
             ToolCallCompleted(
                 call_id=call_id,
-                function_name=call.request.function_name,
+                function_name=request.function_name,
                 output=outcome.output,
                 is_error=outcome.is_error,
-                duration_ms=(time.monotonic() - call.began) * 1000,
+                duration_ms=0.0 if began is None else (time.monotonic() - began) * 1000,
             )
         )
 
