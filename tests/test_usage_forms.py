@@ -3,7 +3,6 @@
 import ast
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from realtime_facade.audio.pcm import chunks
 from realtime_facade.audio.resample import resample
 from realtime_facade.audio.wav import read_wav
 from realtime_facade.simulator.scenario import Scenario
-from realtime_facade.simulator.server import Simulator
 
 QUESTION = Path(realtime_facade.__file__).parent / "cli/questions/1-what-time-is-it.wav"
 SCENARIO = Scenario.parse("""
@@ -50,26 +48,13 @@ async with voice.connect() as session:
 """
 
 
-@asynccontextmanager
-async def answering(who: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
-    """An environment in which `RealtimeVoice()` finds somebody to talk to."""
+@pytest.mark.parametrize("who", ["openai", "gemini", "local"])
+async def test_the_forms_run_unchanged(who, simulator, monkeypatch, capsys):
     if who == "local":
         pytest.importorskip("pocketsphinx")
         monkeypatch.setenv("REALTIME_VOICE_PROVIDER", "local")
-        yield
-        return
-    async with Simulator(scenario=SCENARIO, wires=(who,), speed=20) as server:
-        if who == "openai":
-            monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
-            monkeypatch.setenv("OPENAI_BASE_URL", server.openai_url)
-        else:
-            monkeypatch.setenv("GEMINI_API_KEY", "test")
-            monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", server.gemini_plain_url)
-        yield
-
-
-@pytest.mark.parametrize("who", ["openai", "gemini", "local"])
-async def test_the_forms_run_unchanged(who, monkeypatch, capsys):
+    else:
+        simulator(SCENARIO, wires=(who,), speed=20)
     question, rate = read_wav(QUESTION)
     audio = resample(question, rate, 24_000)
     shown: list[tuple[str, bool]] = []
@@ -96,8 +81,7 @@ async def test_the_forms_run_unchanged(who, monkeypatch, capsys):
         "talked": talked,
     }
     code = compile(FORMS, "forms", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-    async with answering(who, monkeypatch):
-        await eval(code, names)  # noqa: S307 - our own text, above
+    await eval(code, names)  # noqa: S307 - our own text, above
     said = [text for text, final in shown if final]
     assert all(text.startswith("It is ") for text in said), said
     printed = capsys.readouterr().out

@@ -1,14 +1,12 @@
 """A simulated provider, to which the environment leads."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable
 
 import pytest
 
 from realtime_facade.simulator.scenario import Scenario
-from realtime_facade.simulator.server import Simulator, Wire
-
-Simulated = Callable[[Wire | None], AbstractAsyncContextManager[None]]
+from realtime_facade.simulator.server import Wire
+from realtime_facade.testing import StartSimulator
 
 SCENARIO = Scenario.parse(
     """
@@ -51,19 +49,11 @@ SCENARIO = Scenario.parse(
 
 
 @pytest.fixture
-def simulated(monkeypatch: pytest.MonkeyPatch) -> Simulated:
-    @asynccontextmanager
-    async def run(wire: Wire | None) -> AsyncIterator[None]:
-        if wire is None:
-            yield
-            return
-        async with Simulator(scenario=SCENARIO, wires=(wire,), speed=0) as simulator:
-            if wire == "openai":
-                monkeypatch.setenv("OPENAI_API_KEY", "simulated")
-                monkeypatch.setenv("OPENAI_BASE_URL", simulator.openai_url)
-            else:
-                monkeypatch.setenv("GEMINI_API_KEY", "simulated")
-                monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", simulator.gemini_plain_url)
-            yield
+def simulated(simulator: StartSimulator) -> Callable[[Wire | None], None]:
+    """Leads the environment to a provider that speaks `wire`; None: to nobody."""
 
-    return run
+    def lead(wire: Wire | None) -> None:
+        if wire is not None:
+            simulator(SCENARIO, wires=(wire,), seed=None)
+
+    return lead
