@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from realtime_facade import AudioChunk, Cassette, RealtimeAgent, RealtimeVoice, TurnEnded
 from realtime_facade.commands import AppendAudio, SendText, UpdateSession
 from realtime_facade.config import RealtimeConfig
 from realtime_facade.conversation import SeedMessage
@@ -311,3 +312,30 @@ def test_the_protocol_is_known_for_every_kind_of_provider():
 
     assert Elsewhere(api_key="x").protocol == "gemini"
     assert OpenAIProvider(api_key="x").protocol == "openai"
+
+
+async def test_agents_record_too_and_conversations_are_numbered(simulator, tmp_path: Path):
+    simulator('otherwise = "Hello!"', wires=["openai"])
+    agent = RealtimeAgent(record_to=tmp_path / "talk.jsonl")
+    for _ in range(2):
+        async with agent.connect() as session:
+            await session.send_text("hi", respond=False)
+    for name in ("talk.jsonl", "talk-2.jsonl"):
+        rows = tmp_path.joinpath(name).read_text().splitlines()
+        kinds = [json.loads(row).get("kind") for row in rows]
+        assert kinds[:2] == [None, "opened"]
+        assert kinds[-1] == "closed"
+        assert "command" in kinds
+
+
+async def test_silence_can_be_recorded_instead_of_speech(simulator, tmp_path: Path):
+    simulator(wires=["openai"])
+    voice = RealtimeVoice(record_to=tmp_path / "talk.jsonl", record_audio=False)
+    async with asyncio.timeout(5), voice.connect() as session:
+        await session.send_text("hi")
+        async for event in session:
+            if isinstance(event, TurnEnded):
+                break
+    chunks = [e for e in Cassette.load(voice._record_to).events() if isinstance(e, AudioChunk)]
+    assert sum(len(chunk.data) for chunk in chunks) > 10_000
+    assert not any(any(chunk.data) for chunk in chunks)
