@@ -7,7 +7,7 @@ count samples on one timeline: the audio that was written and not cut away again
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -194,11 +194,14 @@ class Playback:
         if isinstance(self._sink, HoldingSink):
             self._sink.resume()
 
-    def cut(self, held: Mapping[str, int] | None = None) -> tuple[Cut, ...]:
+    def cut(
+        self, held: Mapping[str, int] | None = None, also: Collection[str] = ()
+    ) -> tuple[Cut, ...]:
         """Silence the sink and forget what was not heard; the items that lost audio, in order.
 
         Args:
             held: Samples by item that were received after all that was written, and kept back.
+            also: Items that are given although all of them was heard.
         """
         if self._sink is not None:
             self._sink.clear()
@@ -217,7 +220,7 @@ class Playback:
         return tuple(
             Cut(item_id, heard[item_id], total)
             for item_id, total in received.items()
-            if heard[item_id] < total
+            if heard[item_id] < total or item_id in also
         )
 
     def _measured(self) -> int | None:

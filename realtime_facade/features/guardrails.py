@@ -1,9 +1,10 @@
 """Lets guardrails read what is said, and stops what they object to."""
 
 import asyncio
+import itertools
 import logging
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..commands import AnyCommand, RequestResponse, SendText, UpdateSession
@@ -15,6 +16,7 @@ from ..events import (
     GuardrailAction,
     GuardrailFailed,
     GuardrailTripped,
+    HandedOff,
     InputCommitted,
     Interrupted,
     ResponseDone,
@@ -30,7 +32,7 @@ from ..session.observer import Control, Observer
 logger = logging.getLogger("realtime_facade")
 
 _READINGS = 64
-"""How many texts are read at a time; an older one is given up."""
+"""How many of the newest texts are known."""
 
 
 @dataclass(slots=True, eq=False)
@@ -53,8 +55,18 @@ class _Reading:
     item_id: str
     response_id: str
     checks: list[_Check]
+    let_pass: bool = False
+    """Whether sound is held in this session, but not what this agent says."""
     text: str = ""
     is_whole: bool = False
+
+    @property
+    def is_over(self) -> bool:
+        return all(check.is_over for check in self.checks)
+
+
+def _holds(check: _Check) -> bool:
+    return check.guardrail.mode == "hold"
 
 
 @dataclass(slots=True)
@@ -97,7 +109,8 @@ class Guardrails(Observer):
     speech would, and asks for another answer.
 
     Args:
-        guardrails: Of both directions.
+        guardrails: Of both directions, whoever speaks.
+        of_agents: Those of each agent in addition, by its name; the first one speaks first.
         config: What the conversation should be like.
         history: The conversation.
         context: The application's.
@@ -113,22 +126,26 @@ class Guardrails(Observer):
         config: RealtimeConfig,
         history: ConversationHistory,
         *,
+        of_agents: Mapping[str, Sequence[Guardrail]] | None = None,
         context: object = None,
         agent: object = None,
     ) -> None:
-        if config.transcription is None and any(g.direction == "input" for g in guardrails):
+        self._always = tuple(guardrails)
+        self._of_agents = dict(of_agents or {})
+        self._speaker = next(iter(self._of_agents), "")
+        known = [*self._always, *itertools.chain.from_iterable(self._of_agents.values())]
+        if config.transcription is None and any(g.direction == "input" for g in known):
             raise ConfigurationError(
                 "input guardrails read the transcript of the user's speech, which is off",
                 cause="application",
                 advice="leave RealtimeConfig.transcription on",
             )
-        holding = {g.direction for g in guardrails if g.mode == "hold"}
+        holding = {g.direction for g in known if g.mode == "hold"}
         self.hold = Hold(config.max_hold_ms, reads="output" in holding) if holding else None
         """Keeps sound and words back, if a guardrail wants that; for the session."""
         if self.hold is not None:
             self.hold.late = self._late
-        self._holds_answers = "input" in holding
-        self._guardrails = tuple(guardrails)
+        self._reads = "output" in holding
         self._history = history
         self._context = context
         self._agent = agent
@@ -137,7 +154,17 @@ class Guardrails(Observer):
         self._response: str | None = None
         self._is_blind = False
         """Whether the next answer may be to speech of which nothing was reported."""
+        self._replaced: str | None = None
+        """The response in whose place another one was asked for."""
         self._typed = 0
+
+    @property
+    def _guardrails(self) -> tuple[Guardrail, ...]:
+        """Those that count now."""
+        return (*self._always, *self._of_agents.get(self._speaker, ()))
+
+    def _holders(self, direction: Direction) -> list[Guardrail]:
+        return [g for g in self._guardrails if g.direction == direction and g.mode == "hold"]
 
     def attach(self, control: Control) -> None:
         """Remember the session."""
@@ -172,12 +199,14 @@ class Guardrails(Observer):
                 self._answer_begins(event.response_id)
             case ResponseDone() if event.response_id == self._response:
                 self._response = None
-            case TurnEnded():
+            case HandedOff():
+                self._speaker = event.to_agent
+            case TurnEnded() if event.response_id != self._replaced:
                 self._is_blind = not self._control.profile.emits_speech_events
             case Interrupted():
                 for reading in list(self._readings.values()):
                     if reading.direction == "output":
-                        self._forget(reading)
+                        self._give_up(reading)
 
     def _begin(self, item_id: str | None, *, is_answered: bool = False) -> None:
         if self._turn.begin(item_id, is_answered=is_answered):
@@ -202,15 +231,19 @@ class Guardrails(Observer):
         is_whole: bool,
     ) -> None:
         reading = self._readings.get((direction, item_id))
-        if reading is None:
+        if reading is None or (direction == "input" and reading.is_over):
+            # A user's transcript may go on after its end.
             checks = [_Check(g) for g in self._guardrails if g.direction == direction]
-            if not checks:
+            let_pass = self._reads and direction == "output" and not any(map(_holds, checks))
+            if not checks and not let_pass:
                 return
-            reading = _Reading(direction, item_id, response_id, checks)
+            reading = _Reading(direction, item_id, response_id, checks, let_pass)
             self._readings[direction, item_id] = reading
             if len(self._readings) > _READINGS:
-                self._forget(next(iter(self._readings.values())))
+                self._give_up(self._readings.popitem(last=False)[1])
         reading.text, reading.is_whole = text, is_whole
+        if reading.let_pass and self.hold is not None:
+            self.hold.passed(item_id, text, is_whole=is_whole)
         for check in reading.checks:
             self._consider(reading, check)
 
@@ -224,7 +257,6 @@ class Guardrails(Observer):
         elif not reading.text.strip():
             check.is_over = True
             self._settle(reading)
-            self._drop_if_over(reading)
             return
         check.run = self._control.start(
             self._run(reading, check, reading.text, reading.is_whole),
@@ -260,11 +292,10 @@ class Guardrails(Observer):
             check.passed, check.is_over = len(text), is_whole
             self._settle(reading)
             self._consider(reading, check)
-        self._drop_if_over(reading)
 
     def _settle(self, reading: _Reading) -> None:
         """Let go what has passed by all that hold it."""
-        held = [check for check in reading.checks if check.guardrail.mode == "hold"]
+        held = list(filter(_holds, reading.checks))
         if self.hold is None:
             return
         is_whole = all(check.is_over for check in held)
@@ -276,12 +307,8 @@ class Guardrails(Observer):
             if self._turn.is_decided:
                 self.hold.shut = False
 
-    def _drop_if_over(self, reading: _Reading) -> None:
-        if all(check.is_over for check in reading.checks):
-            self._readings.pop((reading.direction, reading.item_id), None)
-
-    def _forget(self, reading: _Reading) -> None:
-        self._readings.pop((reading.direction, reading.item_id), None)
+    def _give_up(self, reading: _Reading) -> None:
+        """Read an item no further; its end may still come."""
         for check in reading.checks:
             check.is_over = True
             # The one that has just objected is at its end anyway.
@@ -300,7 +327,7 @@ class Guardrails(Observer):
         refused_by, turn.refused_by = turn.refused_by, None
         if refused_by is not None:
             self._stop(refused_by)
-        elif self.hold is not None and self._holds_answers:
+        elif self.hold is not None and self._holders("input"):
             self.hold.shut = self._is_blind or not turn.is_decided
         self._is_blind = False
 
@@ -352,7 +379,7 @@ class Guardrails(Observer):
             return "none"
         if guardrail.replacement is None or self._turn.was_replaced:
             return "cut"
-        self._turn.was_replaced = True
+        self._turn.was_replaced, self._replaced = True, self._response
         self._control.execute(RequestResponse(instructions=guardrail.replacement, at_once=True))
         return "replaced"
 
@@ -377,8 +404,6 @@ class Guardrails(Observer):
             for (kind, item), reading in self._readings.items()
             if kind == direction and (kind == "input" or item == item_id)
             for check in reading.checks
-            if check.guardrail.mode == "hold" and not check.is_over
+            if _holds(check) and not check.is_over
         ]
-        return holding or [
-            g for g in self._guardrails if g.direction == direction and g.mode == "hold"
-        ]
+        return holding or self._holders(direction)

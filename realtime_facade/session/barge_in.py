@@ -4,6 +4,7 @@ The order is fixed: flush the sink, read the ledger, forget stale deltas, trunca
 application. All of it happens before anything waits for the network.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 from ..audio.playback import Cut, Playback
@@ -25,6 +26,7 @@ def interrupt(
     cancel: bool,
     held: Held = NOTHING_HELD,
     written: bool = False,
+    said: Callable[[str, str], str] = lambda item_id, text: text,
 ) -> tuple[list[AnyCommand], list[Event]] | None:
     """Cut what is being said. None if nothing was being generated or heard.
 
@@ -34,6 +36,7 @@ def interrupt(
             detects speech has cancelled by itself, and a late cancel would hit the next answer.
         held: What was received and is kept back from the listener.
         written: Whether the answers are text alone: what was told of them counts as heard.
+        said: How much of an unfinished item's text so far can be in the sound that was received.
     """
     response = conversation.active_response
     generating = response is not None and not conversation.is_stale(response)
@@ -42,12 +45,18 @@ def interrupt(
     texts = dict(conversation.transcripts)
     unfinished = sorted(conversation.unfinished | held.characters.keys())
     estimated = playback.estimated
-    cuts = playback.cut(held.samples)
+    told = {item: text[: len(text) - held.characters.get(item, 0)] for item, text in texts.items()}
+    ahead: set[str] = set()
+    if reason == "guardrail":
+        # Of what is being generated the words come first, and the provider is ahead of both:
+        # neither may be remembered.
+        ahead = set(conversation.unfinished)
+        texts |= {item: said(item, texts.get(item, "")) for item in ahead}
+    cuts = playback.cut(held.samples, ahead)
     conversation.cut()
     commands: list[AnyCommand] = []
     if cancel and response is not None and profile.supports_cancel:
         commands.append(CancelResponse(response_id=response))
-    told = {item: text[: len(text) - held.characters.get(item, 0)] for item, text in texts.items()}
     if written:
         items = tuple(_read(item_id, told.get(item_id, "")) for item_id in unfinished)
     else:

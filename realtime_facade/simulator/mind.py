@@ -138,7 +138,9 @@ class ScenarioMind:
         words = [e.text for e in said if isinstance(e, Message) and e.role == "user"]
         heard = words[-1] if words else ""
         went_on = self._went_on(said)
-        asked = self._find_asked(instructions, heard)
+        note = conversation[-1] if conversation else None
+        note_text = note.text if isinstance(note, Message) and note.role != "assistant" else ""
+        asked = self._find_asked(instructions, note_text)
         if asked is not None:
             self._next = deque(_answers(asked.steps))
         elif isinstance(last, ToolOutput) and (self._next or went_on.left):
@@ -173,7 +175,7 @@ class ScenarioMind:
         return script
 
     def _find_asked(self, *instructions: str) -> Turn | None:
-        # Where a provider has no instructions for one answer they come as the user's words.
+        # Where a provider has no instructions for one answer they come as a message.
         for turn in self._asked:
             pattern = re.compile(turn.asked or "", re.IGNORECASE)
             if any(map(pattern.search, instructions)):

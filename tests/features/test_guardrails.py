@@ -12,6 +12,7 @@ from realtime_facade.events import (
     Event,
     GuardrailFailed,
     GuardrailTripped,
+    HandedOff,
     InputCommitted,
     Interrupted,
     ResponseDone,
@@ -60,7 +61,12 @@ class Hold:
 class Control:
     """What a feature sees of a session."""
 
-    def __init__(self, *guardrails: Guardrail, reports_speech: bool = True) -> None:
+    def __init__(
+        self,
+        *guardrails: Guardrail,
+        reports_speech: bool = True,
+        of_agents: dict[str, list[Guardrail]] | None = None,
+    ) -> None:
         self.config = RealtimeConfig(speed=1.2, max_hold_ms=500)
         self.profile = Profile(provider="plain", model="test", emits_speech_events=reports_speech)
         self.commands: list[AnyCommand] = []
@@ -70,7 +76,12 @@ class Control:
         """Whether there is anything to interrupt."""
         self.tasks: set[asyncio.Task[None]] = set()
         self.feature = Guardrails(
-            guardrails, self.config, ConversationHistory(), context="shop", agent="agent"
+            guardrails,
+            self.config,
+            ConversationHistory(),
+            of_agents=of_agents,
+            context="shop",
+            agent="agent",
         )
         self.hold = Hold()
         if self.feature.hold is not None:
@@ -312,6 +323,25 @@ async def test_the_users_interruption_ends_the_reading():
     await settle()
     assert reader.texts == ["something", "something else"]
     await reader.answer(False)
+
+
+async def test_the_end_of_what_was_cut_is_not_read_again():
+    control = Control(output_guardrail(debounce_chars=1)(lambda text: "secret" in text))
+    control.say("The secret")
+    await control.rest()
+    control.end("The secret")  # as a cut tells what was heard
+    await control.rest()
+    assert len(control.of(GuardrailTripped)) == 1
+
+
+async def test_words_of_the_user_that_come_after_their_end_are_read():
+    control = Control(polite)
+    control.tell(STARTED)
+    control.hear("well")
+    await control.rest()
+    control.hear("well damn")
+    await control.rest()
+    assert control.cuts == 1
 
 
 async def test_two_guardrails_read_beside_each_other():
@@ -585,8 +615,80 @@ async def test_the_answer_in_place_of_a_refused_one_is_not_held():
     assert control.hold.told == []
 
 
+async def test_the_end_of_a_refused_answer_does_not_hide_what_the_next_one_is_to():
+    control = Control(input_guardrail(mode="hold")(lambda text: True), reports_speech=False)
+    control.hear("damn")
+    control.tell(STARTED)
+    await control.rest()
+    assert control.cuts == 1
+    control.hold._shut = False
+    control.hold.told.clear()
+    control.tell(
+        ResponseDone(response_id="r"),
+        TurnEnded(response_id="r"),
+        ResponseStarted(response_id="r2"),
+    )
+    assert control.hold.told == []
+
+
 def test_without_transcripts_of_the_user_there_is_nothing_to_read():
     config = RealtimeConfig(transcription=False)
     with pytest.raises(ConfigurationError, match="transcript"):
         Guardrails([polite], config, ConversationHistory())
     Guardrails([output_guardrail(lambda text: False)], config, ConversationHistory())
+
+
+TO_BILLING = HandedOff(from_agent="reception", to_agent="billing")
+
+
+async def test_an_agent_s_own_guardrails_count_while_it_speaks():
+    read = []
+
+    def reads(who: str) -> Guardrail:
+        return output_guardrail(name=who)(lambda text: bool(read.append((who, text))))
+
+    control = Control(
+        reads("always"),
+        of_agents={"reception": [reads("reception")], "billing": [reads("billing")]},
+    )
+    control.end("Hello.", item="a")
+    await control.rest()
+    control.tell(TO_BILLING)
+    control.end("Your bill.", item="b")
+    await control.rest()
+    assert sorted(read) == [
+        ("always", "Hello."),
+        ("always", "Your bill."),
+        ("billing", "Your bill."),
+        ("reception", "Hello."),
+    ]
+
+
+async def test_what_an_agent_says_is_held_only_if_its_own_guardrail_holds():
+    reader = Reader()
+    holds = output_guardrail(mode="hold")(reader)
+    control = Control(of_agents={"reception": [], "billing": [holds]})
+    control.say("Hel", item="a")
+    control.say("lo.", item="a")
+    control.end("Hello.", item="a")
+    assert control.hold.told == [
+        ("a", "Hel", False),
+        ("a", "Hello.", False),
+        ("a", "Hello.", True),
+    ]
+    control.hold.told.clear()
+    control.tell(TO_BILLING)
+    control.end("Your bill.", item="b")
+    assert control.hold.told == []
+    await reader.answer(False)
+    assert control.hold.told == [("b", "Your bill.", True)]
+
+
+async def test_an_answer_waits_for_the_reading_of_the_question_only_where_its_agent_wants_that():
+    reader = Reader()
+    holds = input_guardrail(mode="hold")(reader)
+    control = Control(of_agents={"reception": [], "billing": [holds]})
+    control.tell(SpeechStarted(item_id="u1"), ResponseStarted(response_id="r1"))
+    assert not control.hold.shut
+    control.tell(TO_BILLING, SpeechStarted(item_id="u2"), ResponseStarted(response_id="r2"))
+    assert control.hold.shut

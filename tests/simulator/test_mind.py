@@ -163,16 +163,16 @@ steps = [{ say = "Two." }]
 )
 
 
-@pytest.mark.parametrize("as_words", [False, True])
-async def test_an_answer_can_be_asked_for_by_instructions_of_its_own(as_words):
+@pytest.mark.parametrize("role", [None, "user", "system"])
+async def test_an_answer_can_be_asked_for_by_instructions_of_its_own(role):
     mind = ORDERED.parts().mind()
     said: list[Entry] = [Message("user", "Hello")]
     assert await mind.answer(said, (), "Be brief.") == [Say("One long sentence.")]
     said.append(Message("assistant", "One long"))
-    # Where a provider has no instructions for one answer, they come as the user's words.
+    # Where a provider has no instructions for one answer, they come as a message.
     asked = "Please apologise."
-    said += [Message("user", asked)] if as_words else []
-    instructions = "Be brief." if as_words else asked
+    said += [Message(role, asked)] if role else []
+    instructions = "Be brief." if role else asked
     assert await mind.answer(said, (), instructions) == [Say("Sorry.")]
     said += [Message("assistant", "Sorry."), Message("user", "Go on")]
     assert await mind.answer(said, (), "Be brief.") == [Say("Two.")]
