@@ -43,7 +43,7 @@ class RealtimeAgent:
         tools: `Tools`, functions and definitions.
         supervisor: Does long work behind one more tool.
         handoffs: Agents that may take over, or `realtime_handoff(agent, ...)`. What counts of them
-            is who they are: name, instructions, tools, voice and their own handoffs.
+            is who they are: name, instructions, tools, voice, guardrails, their own handoffs.
         conversation_seed: What the model takes for the conversation so far.
         context: Of the application: tools get it for a parameter `Inject[itsType]`.
         guardrails: Read what is said and can stop it.
@@ -136,6 +136,8 @@ class RealtimeAgent:
             **{name: value for name, value in given.items() if value is not None},
         )
         """Its own, without the tools by which it hands over."""
+        self.guardrails = tuple(guardrails)
+        """Its own: they count while it speaks."""
         self.handoffs: list[Role | Handoff] = list(handoffs)
         """Whom it may hand over to in conversations that begin afterwards."""
         self._input = audio_input
@@ -164,7 +166,6 @@ class RealtimeAgent:
             prices=prices,
             record_to=record_to,
             context=context,
-            guardrails=guardrails,
         )
         self._bus = EventBus()
         self._run: AgentRun | None = None
@@ -185,14 +186,23 @@ class RealtimeAgent:
         """
         return self.new_voice(self.config)
 
-    def new_voice(self, config: RealtimeConfig) -> RealtimeVoice:
+    def new_voice(
+        self, config: RealtimeConfig, guardrails: Sequence[Guardrail] = ()
+    ) -> RealtimeVoice:
         """What conversations of this agent with another configuration are held with.
+
+        Args:
+            config: Instead of its own.
+            guardrails: That count whoever speaks.
 
         Raises:
             ConfigurationError: As `voice`.
         """
-        handoffs = partial(Handoffs, self, config)
-        voice = self._make_voice(config=config, features=[*self._makers, handoffs])
+        voice = self._make_voice(
+            config=config,
+            guardrails=guardrails,
+            features=[*self._makers, partial(Handoffs, self, config)],
+        )
         voice.resources.append(self)
         voice.owner = self
         voice.on(*HEARD)(calls(self._listener))
@@ -218,7 +228,9 @@ class RealtimeAgent:
         voice, config = voice or self.voice, config or self.config
         # Agents may have been told of each other after they were made.
         voice.config = equipped(self, config)
-        for other in reachable(self)[1:]:
+        everybody = reachable(self)
+        voice.guardrails_of_agents = {role.name: role.guardrails for role in everybody}
+        for other in everybody[1:]:
             voice.provider.check_voice(other.config, voice.provider.profile(config))
         return voice.connect(event_bus)
 

@@ -1,6 +1,7 @@
 """Sessions of an agent without devices, as many as are wanted: for servers and phone lines."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -8,6 +9,7 @@ from pydantic import ValidationError
 from .agent import RealtimeAgent
 from .config import RealtimeConfig, VADMode
 from .errors import ConfigurationError
+from .guardrails import Guardrail
 from .session.session import Session
 
 _SETTINGS = {
@@ -19,6 +21,7 @@ _SETTINGS = {
 }
 """Other names for fields of `RealtimeConfig`."""
 _FORMATS = ("input_audio_format", "output_audio_format")
+_GUARDRAILS = ("output_guardrails", "input_guardrails")
 _OF_TURNS = ("create_response", "interrupt_response")
 
 
@@ -32,7 +35,9 @@ class RealtimeRunner:
 
     Args:
         starting_agent: Who speaks first. Its devices are not used.
-        config: `model_settings`: fields of `RealtimeConfig` that win over the agent's, also under
+        config: `output_guardrails` and `input_guardrails` count whoever speaks; of
+            `guardrails_settings` there is `debounce_text_length`, instead of each one's own.
+            `model_settings`: fields of `RealtimeConfig` that win over the agent's, also under
             the names `model_name`, `output_modalities`, `input_audio_transcription`,
             `max_output_tokens`; audio formats have to be `pcm16`.
 
@@ -45,12 +50,14 @@ class RealtimeRunner:
     ) -> None:
         wanted = dict(config or {})
         settings = wanted.pop("model_settings", None) or {}
+        guardrails = _guardrails(wanted)
         if wanted:
-            raise _unknown(min(wanted), "the runner's config", ["model_settings"])
+            known = ["model_settings", *_GUARDRAILS, "guardrails_settings"]
+            raise _unknown(min(wanted), "the runner's config", known)
         self.agent = starting_agent
         self.config = _changed(starting_agent.config, settings)
         """Of the sessions."""
-        self.voice = starting_agent.new_voice(self.config)
+        self.voice = starting_agent.new_voice(self.config, guardrails)
         """What they are held with. Its decorators can be used as well."""
 
     async def run(self) -> Session:
@@ -61,6 +68,17 @@ class RealtimeRunner:
             RealtimeConnectionError: If the provider cannot be reached, or does not accept.
         """
         return await self.agent.connect(self.voice, self.config)
+
+
+def _guardrails(wanted: dict[str, Any]) -> list[Guardrail]:
+    found = [guardrail for key in _GUARDRAILS for guardrail in wanted.pop(key, None) or ()]
+    settings = dict(wanted.pop("guardrails_settings", None) or {})
+    debounce_chars = settings.pop("debounce_text_length", None)
+    if settings:
+        raise _unknown(min(settings), "guardrails_settings", ["debounce_text_length"])
+    if debounce_chars is None:
+        return found
+    return [replace(guardrail, debounce_chars=debounce_chars) for guardrail in found]
 
 
 def _changed(config: RealtimeConfig, settings: Mapping[str, Any]) -> RealtimeConfig:

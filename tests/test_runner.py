@@ -15,6 +15,8 @@ from realtime_facade import (
     TurnEnded,
     VADMode,
 )
+from realtime_facade.events import GuardrailTripped
+from realtime_facade.guardrails import GuardrailResult, output_guardrail
 from realtime_facade.simulator.scenario import Scenario
 from realtime_facade.simulator.server import Simulator
 
@@ -104,6 +106,41 @@ async def test_a_way_back_leads_to_what_the_runner_was_told(simulator):
     assert start.config.instructions == "The agent's own."
 
 
+async def test_guardrails_of_the_runner_read_everybody_and_an_agent_s_own_only_it(simulator):
+    read = []
+
+    @output_guardrail
+    def everywhere(ctx, agent, output: str) -> GuardrailResult:
+        read.append(("everywhere", output))
+        return GuardrailResult(tripwire_triggered="yourself" in output, output_info="Rude")
+
+    @output_guardrail
+    def of_billing(text: str) -> bool:
+        read.append(("of billing", text))
+        return False
+
+    billing = RealtimeAgent(name="billing", guardrails=[of_billing])
+    runner = RealtimeRunner(
+        agent(simulator, handoffs=[billing]),
+        config={
+            "output_guardrails": [everywhere],
+            "guardrails_settings": {"debounce_text_length": 5},
+        },
+    )
+    async with await runner.run() as session, asyncio.timeout(5):
+        events = session.events()
+        await session.send_text("hello")
+        async for event in events:
+            if isinstance(event, GuardrailTripped):
+                break
+        assert (event.guardrail, event.output_info) == ("everywhere", "Rude")
+    assert {who for who, _ in read} == {"everywhere"}
+    async with await runner.run() as session:
+        assert await ask(session, "my bill") == "Billing speaking."
+    assert ("of billing", "Billing speaking.") in read
+    assert ("everywhere", "Billing speaking.") in read
+
+
 def configured(**settings):
     return RealtimeRunner(agent(), config={"model_settings": settings}).config
 
@@ -142,6 +179,7 @@ def test_settings_have_the_names_that_people_know():
     ("config", "message"),
     [
         ({"model_settings": {"modle_name": "m"}}, "no 'modle_name' in model_settings.*model_name"),
+        ({"guardrails_settings": {"length": 5}}, "no 'length' in guardrails_settings"),
         ({"model_setings": {}}, "no 'model_setings' in the runner's config"),
         ({"model_settings": {"speed": 9}}, "speed"),
         ({"model_settings": {"input_audio_format": "g711_ulaw"}}, "audio.g711"),

@@ -19,6 +19,7 @@ from ..events import (
     ResponseDone,
     TranscriptDelta,
 )
+from ..guardrails import Guardrail
 from ..session.change import update_of
 from ..session.observer import Control, Observer
 from ..tools.function import FunctionTool
@@ -44,6 +45,11 @@ class Role(Protocol):
     @property
     def config(self) -> RealtimeConfig:
         """With its instructions, tools and voice."""
+        ...
+
+    @property
+    def guardrails(self) -> Sequence[Guardrail]:
+        """That count while it speaks."""
         ...
 
     @property
