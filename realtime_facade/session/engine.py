@@ -256,8 +256,8 @@ class Engine:
             return "sent"
         if self._listeners:
             self._tell(self._listeners, AppendAudio(data=pcm))
-        dropped = self._carried.turn.add(pcm)
         link = self.connection.link
+        dropped = self._carried.turn.add(pcm, is_heard=link is not None)
         if link is None:
             if dropped:
                 ms = dropped * 500 / self._config.input_rate

@@ -34,13 +34,25 @@ class OpenTurn:
         self._bytes = 0
         self._position = 0
         """Bytes of audio that the connection in use was given."""
+        self._heard = 0
+        """How many bytes of the oldest audio some connection was given."""
         self._answered: deque[Piece] = deque()
 
-    def add(self, pcm: bytes) -> int:
-        """Keep audio; how many bytes of older audio were dropped for it."""
+    def add(self, pcm: bytes, *, is_heard: bool = False) -> int:
+        """Keep audio.
+
+        Args:
+            pcm: The newest.
+            is_heard: Whether a connection is given it; what is older was given to one, too.
+
+        Returns:
+            How many bytes of older audio that nobody heard were dropped for it.
+        """
         self._pieces.append(pcm)
         self._bytes += len(pcm)
         self._position += len(pcm)
+        if is_heard:
+            self._heard = self._bytes
         limit = self._size(TURN_LIMIT_S * 1_000)
         return self._trim(limit) if self._bytes > limit else 0
 
@@ -70,11 +82,12 @@ class OpenTurn:
     def answered(self) -> None:
         """An answer has begun: what was said so far is no longer owed, unless nobody hears it."""
         self._answered, self._pieces, self._bytes = self._pieces, deque(), 0
+        self._heard = 0
 
     def unanswered(self) -> None:
         """Nothing was heard of the answer that had begun."""
         self._pieces = self._answered + self._pieces
-        self._bytes = sum(map(len, _audio(self._pieces)))
+        self._bytes = self._heard = sum(map(len, _audio(self._pieces)))
         self._answered = deque()
 
     def forget(self) -> None:
@@ -116,7 +129,10 @@ class OpenTurn:
                 break
             self._bytes -= size
             self._pieces.popleft()
-        return before - self._bytes
+        dropped = before - self._bytes
+        lost = max(0, dropped - self._heard)
+        self._heard = max(0, self._heard - dropped)
+        return lost
 
 
 def _audio(pieces: Iterable[Piece]) -> Iterable[bytes]:

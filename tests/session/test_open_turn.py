@@ -143,6 +143,14 @@ def test_half_a_minute_is_kept(turn):
     assert dropped == 2 * 10 * RATE
 
 
+def test_only_what_no_connection_heard_is_lost(turn):
+    """A microphone that has been silent for long is dropped all the time; nobody misses it."""
+    for _ in range(400):
+        assert turn.add(silence(100, RATE), is_heard=True) == 0
+    lost = [turn.add(voice(100)) for _ in range(310)]
+    assert lost == [0] * 300 + [2 * RATE // 10] * 10
+
+
 @pytest.mark.parametrize("ms", [0, 1, 20, 500])
 def test_recent_audio_is_the_newest(turn, ms):
     turn.add(voice(300, 1_000))
