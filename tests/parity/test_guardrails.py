@@ -74,7 +74,8 @@ async def test_a_forbidden_answer_is_cut_and_replaced(row, start, mode):
 
     # In interrupt mode sound plays while it is read, so the listener has to take time.
     sink = Sink() if mode == "hold" else None
-    async with start(SCENARIO, agent=guarded(no_passwords), sink=sink, simulator=FAST) as talk:
+    speed = FAST if sink is not None else {"speed": 6}
+    async with start(SCENARIO, agent=guarded(no_passwords), sink=sink, simulator=speed) as talk:
         await talk.session.send_text("Tell me")
         tripped = await talk.until(GuardrailTripped)
         assert (tripped.guardrail, tripped.action) == ("no_passwords", "replaced")
