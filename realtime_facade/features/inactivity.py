@@ -71,8 +71,6 @@ class Inactivity(Observer):
                 advice="give a positive number of seconds, or leave the feature out",
             )
         self._timeout_s = timeout_s
-        self.timed_out = False
-        """Whether it has hung up."""
         self._session_runs = False
         self._timer: asyncio.Task[None] | None = None
 
@@ -126,7 +124,6 @@ class Inactivity(Observer):
             self._control.emit(InactivityCountdown(remaining_seconds=remaining_s))
         else:
             self._session_runs, self._timer = False, None
-            self.timed_out = True
             self._control.emit(InactivityTimedOut())
             self._control.hang_up("inactivity")
 

@@ -18,6 +18,7 @@ from realtime_facade.config import RealtimeConfig
 from realtime_facade.errors import ConfigurationError
 from realtime_facade.events import (
     ConfigWarning,
+    ConnectionChanged,
     ErrorOccurred,
     Event,
     InactivityCountdown,
@@ -355,5 +356,5 @@ async def test_a_real_session_ends_by_itself():
     kinds = [type(event) for event in events]
     assert kinds.count(InactivityCountdown) == 1
     assert kinds.index(TurnEnded) < kinds.index(InactivityCountdown)
-    assert kinds[-2:] == [InactivityTimedOut, SessionEnded]
+    assert kinds[-3:] == [InactivityTimedOut, ConnectionChanged, SessionEnded]
     assert (events[-1].reason, events[-1].requested) == ("inactivity", True)
