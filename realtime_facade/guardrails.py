@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args, overload
 
 from .conversation import ConversationHistory
 from .errors import ConfigurationError
-from .tools.run import call
+from .tools.run import call, is_async
 
 Direction = Literal["input", "output"]
 Mode = Literal["interrupt", "hold"]
@@ -88,6 +88,11 @@ class Guardrail:
                 cause="application",
                 advice="give other parameters a default",
             )
+
+    @property
+    def takes_time(self) -> bool:
+        """Whether it holds sound back and may ask somebody else, such as a service."""
+        return self.mode == "hold" and is_async(self.function)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.function(*args, **kwargs)

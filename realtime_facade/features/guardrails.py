@@ -33,6 +33,9 @@ logger = logging.getLogger("realtime_facade")
 
 _READINGS = 64
 """How many of the newest texts are known."""
+GATHER_S = 0.02
+"""Words come in bursts. An async guardrail in hold mode, which may take its time, waits for the
+burst to end: else it would read the first word, and what came with that only afterwards."""
 
 
 @dataclass(slots=True, eq=False)
@@ -245,9 +248,9 @@ class Guardrails(Observer):
         if reading.let_pass and self.hold is not None:
             self.hold.passed(item_id, text, is_whole=is_whole)
         for check in reading.checks:
-            self._consider(reading, check)
+            self._consider(reading, check, gather=not is_whole and check.guardrail.takes_time)
 
-    def _consider(self, reading: _Reading, check: _Check) -> None:
+    def _consider(self, reading: _Reading, check: _Check, *, gather: bool = False) -> None:
         if check.run is not None or check.is_over:
             return
         guardrail = check.guardrail
@@ -259,12 +262,14 @@ class Guardrails(Observer):
             self._settle(reading)
             return
         check.run = self._control.start(
-            self._run(reading, check, reading.text, reading.is_whole),
-            f"guardrail {guardrail.name}",
+            self._run(reading, check, gather=gather), f"guardrail {guardrail.name}"
         )
 
-    async def _run(self, reading: _Reading, check: _Check, text: str, is_whole: bool) -> None:
+    async def _run(self, reading: _Reading, check: _Check, *, gather: bool) -> None:
         guardrail = check.guardrail
+        if gather:
+            await asyncio.sleep(GATHER_S)
+        text, is_whole = reading.text, reading.is_whole
         context = GuardrailContext(
             direction=reading.direction,
             item_id=reading.item_id,

@@ -21,6 +21,7 @@ from realtime_facade.events import (
     TranscriptDelta,
     TurnEnded,
 )
+from realtime_facade.features import guardrails
 from realtime_facade.features.guardrails import Guardrails
 from realtime_facade.guardrails import (
     REPLACEMENT,
@@ -155,6 +156,11 @@ class Reader:
             await asyncio.sleep(0)
 
 
+@pytest.fixture(autouse=True)
+def no_gathering(monkeypatch):
+    monkeypatch.setattr(guardrails, "GATHER_S", 0.0)
+
+
 STARTED = ResponseStarted(response_id="r")
 
 
@@ -202,6 +208,23 @@ async def test_one_run_at_a_time_and_the_newest_text_wins():
     assert reader.texts == ["a", "abcdef", "abcdef"]
     await control.rest()
     assert control.events == []
+
+
+async def test_a_burst_of_words_is_read_at_once(monkeypatch):
+    monkeypatch.setattr(guardrails, "GATHER_S", 0.02)
+    reader = Reader()
+    control = Control(output_guardrail(mode="hold")(reader))
+    for word in ("Let ", "me ", "tell "):
+        control.say(word)
+        await settle()
+    assert reader.texts == []
+    await asyncio.sleep(0.03)
+    assert reader.texts == ["Let me tell "]
+    control.say("you")
+    await reader.answer(False)
+    await settle()
+    assert reader.texts[1:] == ["Let me tell you"]
+    await reader.answer(False)
 
 
 async def test_it_may_know_more_than_the_text():

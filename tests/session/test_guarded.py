@@ -19,11 +19,17 @@ from realtime_facade.events import (
     TranscriptDelta,
     TurnEnded,
 )
+from realtime_facade.features import guardrails
 from realtime_facade.guardrails import input_guardrail, output_guardrail
 from realtime_facade.providers.base import Profile
 
 IDS = {"item_id": "a", "response_id": "r"}
 SECOND = bytes(48_000)
+
+
+@pytest.fixture(autouse=True)
+def no_gathering(monkeypatch):
+    monkeypatch.setattr(guardrails, "GATHER_S", 0.0)
 
 
 def words(text: str, **fields) -> TranscriptDelta:
