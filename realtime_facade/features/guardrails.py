@@ -221,7 +221,10 @@ class Guardrails(Observer):
         reading = self._readings.get((direction, delta.item_id))
         text = (reading.text if reading is not None else "") + delta.text
         if delta.is_final and delta.full_text is not None:
-            text = delta.full_text
+            # What was told in pieces counts as well, should the whole differ.
+            said = text if direction == "output" else ""
+            same = said.strip() in ("", delta.full_text.strip())
+            text = delta.full_text if same else f"{said}\n{delta.full_text}"
         self._read(direction, delta.item_id, delta.response_id, text=text, is_whole=delta.is_final)
 
     def _read(

@@ -227,6 +227,14 @@ async def test_a_burst_of_words_is_read_at_once(monkeypatch):
     await reader.answer(False)
 
 
+async def test_a_correction_does_not_hide_what_was_said():
+    control = Control(output_guardrail(lambda text: "secret" in text))
+    control.say("The secret")
+    control.end("The regret")
+    await control.rest()
+    assert control.cuts == 1
+
+
 async def test_it_may_know_more_than_the_text():
     reader = Reader()
     control = Control(output_guardrail(reader))

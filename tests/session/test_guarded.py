@@ -152,7 +152,8 @@ async def test_what_was_heard_whole_stays_when_only_its_end_was_held(start, sink
 
     conversation = await start(playback=Playback(24_000, sink=sink), guardrails=[slow_at_the_end])
     text = "A sentence of many words, said rather quickly. "
-    await conversation.receive(ResponseStarted(response_id="r"), words(text), sound(1), *ends(text))
+    await conversation.receive(ResponseStarted(response_id="r"), words(text), sound(1))
+    await conversation.receive(*ends(text))
     assert sink.queued == SECOND
     sink.position_ms = 1_000
     await conversation.receive(ResponseDone(response_id="r"), SpeechStarted(item_id="u"))
