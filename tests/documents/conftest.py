@@ -141,12 +141,12 @@ class Person:
         await agent.stop()
 
 
-async def spoken(sentence: str, tail_ms: int = 1_500) -> list[bytes]:
-    """Speech at 24 kHz in chunks of 20 ms, and the silence after it that ends a turn."""
+async def spoken(sentence: str, *, tail_ms: int = 1_500, rate: int = 24_000) -> list[bytes]:
+    """Speech in chunks of 20 ms, and the silence after it that ends a turn."""
     voice = BabbleVoice()
     pcm = b"".join([chunk async for chunk in voice.speak(sentence)])
-    pcm = silence(200, 24_000) + resample(pcm, voice.sample_rate, 24_000)
-    return list(chunks(pcm + silence(tail_ms, 24_000), 20, 24_000))
+    pcm = silence(200, rate) + resample(pcm, voice.sample_rate, rate) + silence(tail_ms, rate)
+    return list(chunks(pcm, 20, rate))
 
 
 @pytest.fixture
