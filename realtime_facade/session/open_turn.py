@@ -110,7 +110,10 @@ class OpenTurn:
 
     def recent(self, ms: float) -> bytes:
         """The last `ms` of audio."""
-        size = self._size(ms)
+        return self.recent_bytes(self._size(ms))
+
+    def recent_bytes(self, size: int) -> bytes:
+        """The last bytes of audio, as many as are kept."""
         return b"".join(_audio(self._pieces))[-size:] if size else b""
 
     def joined(self, pcm: bytes) -> None:

@@ -9,10 +9,9 @@ from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from ..audio.playback import Playback
-from ..audio.resample import Resampler
-from ..audio.vad import EnergyVad
 from ..commands import RequestResponse, SendText
 from ..events import AnswerStalled, AudioDropped, Event, ResponseDone, ResponseStarted
 from .carried import ANSWER_NOW, Carried
@@ -23,9 +22,13 @@ Step = Literal["nudge", "ask_again", "reconnect"]
 LADDER: tuple[Step, ...] = ("nudge", "ask_again", "reconnect")
 CLOGGED_S = 3.0
 """So long may the network take no audio before it is taken for dead."""
-VOICED_MS = 600
-LOOK_BACK_MS = 5_000
-"""So much of a voice must have been sent lately for silence to be an answer that is missing."""
+VOICED_MS = 300
+"""So much of a voice must have been sent for silence to be an answer that is missing."""
+DETECTION_S = 1.0
+"""What the provider says so soon after a sound need not be about it."""
+FRAME_MS = 20
+AUDIBLE, LOUDER = 180.0, 3.2
+"""A voice is louder than -45 dB and than the room by 10 dB."""
 
 
 class Watchdog:
@@ -57,19 +60,21 @@ class Watchdog:
         self._carried = carried
         self._ask = ask
         self._reconnect = reconnect
-        self._heard_at = _now()
+        self._heard_at = self._sent_at = _now()
         self._timer: asyncio.Task[None] | None = None
         self._steps = 0
         self._clogged_at: float | None = None
         self._unheard_bytes = 0
+        self._unheard_since = 0.0
         self._patience = 1
         """Grows with every change of the connection that did not help."""
 
     def heard(self) -> None:
         """The provider said something, whatever it was."""
         self._heard_at = _now()
-        self._unheard_bytes = 0
         self._clogged_at = None
+        if self._heard_at - self._unheard_since > DETECTION_S:
+            self._unheard_bytes = 0
 
     def on_event(self, event: Event) -> None:
         """Learn what is due."""
@@ -86,21 +91,13 @@ class Watchdog:
             self._wait(self._limit_s())
 
     def sent(self, audio_bytes: int) -> None:
-        """Microphone audio went out. For providers that say nothing while they listen."""
-        limit_s = self._limit_s()
-        if not limit_s:
-            return
+        """Microphone audio went out. Some providers say nothing while they listen."""
+        self._sent_at = _now()
+        if not self._unheard_bytes:
+            self._unheard_since = self._sent_at
         self._unheard_bytes += audio_bytes
-        rate = self._control.config.input_rate
-        silent_s = limit_s * self._patience
-        # By the clock as well: a file is sent faster than anybody can answer.
-        if self._unheard_bytes >= 2 * rate * silent_s and _now() - self._heard_at >= silent_s:
-            self._unheard_bytes = 0
-            if self._conversation.phase in (Phase.LISTENING, Phase.HEARING) and _has_voice(
-                self._carried.turn.recent(LOOK_BACK_MS), rate
-            ):
-                self._patience *= 2
-                self._take("reconnect")
+        if self._timer is None and (limit_s := self._limit_s()):
+            self._wait(limit_s)
 
     # -- inside -------------------------------------------------------------------------------
 
@@ -122,19 +119,41 @@ class Watchdog:
 
     def _look(self) -> None:
         self._timer = None
-        if not self._is_due():
-            return
+        due = self._is_due()
         # Some providers end a turn only when it must have been heard.
-        left_s = self._limit_s() - (_now() - self._heard_at) + self._playback.pending_ms / 1_000
+        left_s = self._limit_s() + self._playback.pending_ms / 1_000
+        if due:
+            left_s -= _now() - self._heard_at
+        elif self._unheard_bytes:
+            left_s = left_s * self._patience - self._unanswered_s()
+        else:
+            return
         if left_s > 0:
             self._wait(left_s)
             return
-        answering = self._conversation.phase is Phase.ANSWERING
-        step = "reconnect" if answering else LADDER[min(self._steps, len(LADDER) - 1)]
+        step: Step = "reconnect"
+        if due and self._conversation.phase is Phase.THINKING:
+            step = LADDER[min(self._steps, len(LADDER) - 1)]
         self._steps = 0 if step == "reconnect" else self._steps + 1
-        if not self._take(step):
-            return
-        self.consider()
+        if not due:
+            # What sounded like a voice may have been none.
+            self._patience *= 2
+        if self._take(step):
+            self.consider()
+
+    def _unanswered_s(self) -> float:
+        """How long ago the user ended something of which the provider has said nothing."""
+        pcm = self._carried.turn.recent_bytes(self._unheard_bytes)
+        rate = self._control.config.input_rate
+        voiced = np.flatnonzero(_voiced(pcm, rate))
+        since_s = _now() - self._sent_at
+        if len(voiced) * FRAME_MS < VOICED_MS:
+            if since_s > self._limit_s():
+                self._unheard_bytes = 0
+            return 0.0
+        quiet_ms = len(pcm) * 500 / rate - (int(voiced[-1]) + 1) * FRAME_MS
+        # By the clock as well: a file is sent faster than anybody can answer.
+        return min(quiet_ms / 1_000 + since_s, _now() - self._heard_at)
 
     def _clog(self) -> None:
         self._clogged_at = self._clogged_at or _now()
@@ -160,13 +179,16 @@ class Watchdog:
         return True
 
 
-def _has_voice(pcm: bytes, rate: int) -> bool:
-    vad = EnergyVad()
-    judged = Resampler(rate, vad.sample_rate).push(pcm)
-    step = vad.frame_samples * 2
-    frames = [judged[at : at + step] for at in range(0, len(judged) - step + 1, step)]
-    voiced = np.array([vad.speech_probability(frame) >= 0.5 for frame in frames], bool)
-    return int(voiced.sum()) * vad.frame_samples * 1_000 // vad.sample_rate >= VOICED_MS
+def _voiced(pcm: bytes, rate: int) -> npt.NDArray[np.bool_]:
+    """Which frames of `FRAME_MS` are clearly louder than the quieter ones around them."""
+    frame = rate * FRAME_MS // 1_000
+    samples = np.frombuffer(pcm, "<i2")
+    frames = samples[: len(samples) // frame * frame].reshape(-1, frame).astype(np.float32)
+    if not len(frames):
+        return np.zeros(0, np.bool_)
+    levels = np.sqrt(np.square(frames).mean(axis=1))
+    loud: npt.NDArray[np.bool_] = levels > max(np.percentile(levels, 10) * LOUDER, AUDIBLE)
+    return loud
 
 
 def _now() -> float:

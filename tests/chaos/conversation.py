@@ -22,6 +22,7 @@ from realtime_facade import (
     RealtimeConfig,
     RealtimeConnectionError,
     RealtimeVoice,
+    SeedMessage,
     Session,
     SessionEnded,
     ToolContext,
@@ -247,10 +248,15 @@ class Talk:
             # A mind that reads its scenario by the user's last words would call again.
             await self._settled(session)
         await self._write(session, "farewell")
-        while not any("Goodbye" in turn.text for turn in session.history.turns[-3:]):
+        while not self._said_goodbye(session):
             if not await self._answered(events):
                 return
         await self._settled(session)
+
+    def _said_goodbye(self, session: Session) -> bool:
+        # Not `turns`: one whose words never come hides a few that follow it.
+        said = [i for i in session.history.as_past() if isinstance(i, SeedMessage)]
+        return any("Goodbye" in item.text for item in said[-3:])
 
     async def _settled(self, session: Session) -> None:
         """Wait for tools that still run."""

@@ -68,8 +68,8 @@ class Session:
 
     def __init__(self, path: Path, *, input_rate: int = RATE, output_rate: int = RATE) -> None:
         self.now = 100.0
-        self.config = RealtimeConfig(output_rate=output_rate)
-        self.profile = Profile(provider="test", model="m", input_rate=input_rate)
+        self.config = RealtimeConfig(input_rate=input_rate, output_rate=output_rate)
+        self.profile = Profile(provider="test", model="m")
         self.sink = Sink(output_rate)
         self.playback = Playback(output_rate, sink=self.sink)
         self.events: list[Event] = []

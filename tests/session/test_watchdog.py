@@ -35,6 +35,12 @@ async def steps(conversation, count: int) -> list[str]:
     return [event.step for event in conversation.of(AnswerStalled)][:count]
 
 
+async def reconnected(conversation) -> None:
+    async with asyncio.timeout(5):
+        while len(conversation.provider.servers) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
 async def quiet(conversation, times: float = 4) -> None:
     """Wait for several times the patience; nothing may have been done."""
     await asyncio.sleep(STALL_S * times)
@@ -50,9 +56,7 @@ async def test_words_without_an_answer_climb_the_ladder(start):
     assert '"SendText"' in sent[0]
     assert '"RequestResponse"' in sent[1]
     assert '"SendText"' in sent[2]
-    async with asyncio.timeout(5):
-        while len(conversation.provider.servers) < 2:  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
+    await reconnected(conversation)
     assert (await conversation.sent(1))[0]["text"] == "are you there"
     assert [e.count for e in conversation.of(AnswerStalled)][:3] == [1, 2, 3]
     assert conversation.of(AnswerStalled)[0].waited_ms >= STALL_S * 900
@@ -146,20 +150,36 @@ async def speak(conversation, pcm: bytes) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_a_voice_that_nobody_hears_means_a_dead_connection(start):
-    conversation = await start(
-        RealtimeConfig(stall_timeout_s=0.3, input_rate=24_000), connections=2
-    )
-    voice = b"".join([chunk async for chunk in BabbleVoice().speak("is anybody listening to me")])
-    await asyncio.sleep(0.3)
-    await speak(conversation, voice)
+async def voice(text: str = "is anybody listening to me") -> bytes:
+    return b"".join([chunk async for chunk in BabbleVoice().speak(text)])
+
+
+@pytest.mark.parametrize("begun", [False, True])
+async def test_a_voice_that_nobody_hears_means_a_dead_connection(start, begun):
+    conversation = await start(RealtimeConfig(stall_timeout_s=0.3), connections=2)
+    conversation.session.send_audio(await voice() + bytes(4_800))
+    if begun:
+        await conversation.receive(SpeechStarted())
+        conversation.session.send_audio(await voice() + bytes(4_800))
     assert await steps(conversation, 1) == ["reconnect"]
+    # What nobody heard is heard again.
+    await reconnected(conversation)
+    assert sum(f.get("bytes", 0) for f in await conversation.sent()) > 48_000
+
+
+async def test_somebody_who_talks_for_long_is_left_alone(start):
+    conversation = await start(RealtimeConfig(stall_timeout_s=0.2), connections=2)
+    sentence = await voice()
+    for _ in range(10):
+        conversation.session.send_audio(sentence)
+        await asyncio.sleep(0.06)
+    assert conversation.of(AnswerStalled) == []
 
 
 async def test_silence_that_nobody_answers_is_fine(start):
-    conversation = await start(RealtimeConfig(stall_timeout_s=0.3), connections=2)
-    await asyncio.sleep(0.3)
+    conversation = await start(RealtimeConfig(stall_timeout_s=0.1), connections=2)
     await speak(conversation, bytes(48_000 * 3))
+    await asyncio.sleep(0.4)
     assert conversation.of(AnswerStalled) == []
 
 
