@@ -75,14 +75,14 @@ Start = Callable[..., Any]
 
 @pytest.fixture
 def start(row: Row, monkeypatch: pytest.MonkeyPatch) -> Start:
-    """`async with start(scenario_toml, config..., sink=...) as talk:`
+    """`async with start(scenario, config..., sink=...) as talk:`, a `Scenario` or its TOML.
 
     With `agent`, what it makes of a configuration talks instead of a plain `RealtimeVoice`.
     """
 
     @asynccontextmanager
     async def start_talk(
-        scenario: str,
+        scenario: str | Scenario,
         *,
         sink: Any = None,
         setup: Any = None,
@@ -91,7 +91,7 @@ def start(row: Row, monkeypatch: pytest.MonkeyPatch) -> Start:
         **settings: Any,
     ) -> AsyncIterator[Talk]:
         async with Simulator(
-            scenario=Scenario.parse(scenario),
+            scenario=Scenario.parse(scenario) if isinstance(scenario, str) else scenario,
             wires=(row.provider,),
             seed=1,
             **(simulator or {"speed": 50}),
