@@ -47,6 +47,8 @@ if TYPE_CHECKING:
         EchoMeasured,
         ErrorOccurred,
         Event,
+        GuardrailFailed,
+        GuardrailTripped,
         HandedOff,
         HeardItem,
         InactivityCountdown,
@@ -86,6 +88,13 @@ if TYPE_CHECKING:
     from .features.handoff import realtime_handoff
     from .features.supervisor import Supervisor
     from .features.usage import UsageLimit
+    from .guardrails import (
+        Guardrail,
+        GuardrailContext,
+        GuardrailResult,
+        input_guardrail,
+        output_guardrail,
+    )
     from .listener import AgentListener
     from .llm import ChatMessage, ChatModel, ChatOpenAI, ChatToolCall
     from .names import AssistantVoice, RealtimeModel, TranscriptionModel
@@ -132,6 +141,8 @@ _HOME = {
         EchoMeasured
         ErrorOccurred
         Event
+        GuardrailFailed
+        GuardrailTripped
         HandedOff
         HeardItem
         InactivityCountdown
@@ -171,6 +182,7 @@ _HOME = {
     "features.supervisor": "Supervisor",
     "features.handoff": "realtime_handoff",
     "features.usage": "UsageLimit",
+    "guardrails": "Guardrail GuardrailContext GuardrailResult input_guardrail output_guardrail",
     "listener": "AgentListener",
     "names": "AssistantVoice RealtimeModel TranscriptionModel",
     "prices": "Prices",
@@ -228,6 +240,11 @@ __all__ = [
     "EventStream",
     "GeminiProvider",
     "GeminiRealtimeProvider",
+    "Guardrail",
+    "GuardrailContext",
+    "GuardrailFailed",
+    "GuardrailResult",
+    "GuardrailTripped",
     "HandedOff",
     "HeardItem",
     "InactivityCountdown",
@@ -301,7 +318,9 @@ __all__ = [
     "available_providers",
     "builtin_tools",
     "configured_providers",
+    "input_guardrail",
     "mcp_tools",
+    "output_guardrail",
     "realtime_handoff",
 ]
 

@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +14,7 @@ from .conversation import ConversationTurn
 from .devices.adapters import mono_chunks, sink_for
 from .devices.base import AudioInputDevice, AudioOutputDevice
 from .errors import RealtimeConnectionError, RealtimeError, SessionClosed
-from .events import Event, HandedOff, SessionEnded, Usage, UsageUpdated
+from .events import Event, GuardrailTripped, HandedOff, SessionEnded, Usage, UsageUpdated
 from .listener import AgentListener
 from .session.event_bus import EventBus
 from .session.session import Session
@@ -41,6 +42,8 @@ class AgentResult:
     """Who spoke last: after a handoff another agent than the one that began."""
     cost: float | None = None
     """In the currency of the prices; None without them."""
+    guardrail_trips: Mapping[str, int] = field(default_factory=dict)
+    """How often each guardrail has objected, by its name."""
     error: RealtimeError | None = None
     """Why the provider hung up."""
     recording_error: RealtimeError | None = None
@@ -77,10 +80,11 @@ class AgentRun:
         self._listener = listener
         self._agent_name = name
         self._bill: UsageUpdated | None = None
+        self._trips: Counter[str] = Counter()
         self._ended = SessionEnded()
         self._stop = asyncio.Event()
         self._reason: Reason = "stopped"
-        bus.subscribe((HandedOff, UsageUpdated, SessionEnded), self._note)
+        bus.subscribe((GuardrailTripped, HandedOff, UsageUpdated, SessionEnded), self._note)
 
     def end(self, reason: Reason) -> None:
         """End the conversation soon."""
@@ -128,6 +132,7 @@ class AgentRun:
             cost=self._bill.cost if self._bill is not None else None,
             reason=reason or _OWN_REASONS.get(self._ended.reason, "stopped"),
             agent_name=self._agent_name,
+            guardrail_trips=dict(self._trips),
             error=lost,
             recording_error=recording_error(),
         )
@@ -160,6 +165,8 @@ class AgentRun:
 
     async def _note(self, event: Event) -> None:
         match event:
+            case GuardrailTripped():
+                self._trips[event.guardrail] += 1
             case HandedOff():
                 self._agent_name = event.to_agent
             case UsageUpdated():

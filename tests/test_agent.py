@@ -27,6 +27,7 @@ from realtime_facade import (
     TranscriptDelta,
     TurnEnded,
     UsageLimit,
+    output_guardrail,
 )
 from realtime_facade.audio.pcm import silence
 from realtime_facade.audio.resample import resample
@@ -309,6 +310,24 @@ async def test_a_usage_limit_ends_the_run_after_the_answer(simulator):
     assert [t.text for t in result.turns] == ["hello", "Hello yourself."]
     loud = np.abs(np.frombuffer(speaker.heard, "<i2").astype(int)) > 100
     assert loud.sum() > 5_000, "it was heard"
+
+
+async def test_the_result_counts_what_guardrails_objected_to(simulator, tmp_path):
+    question = await recorded(tmp_path / "question.wav")
+
+    @output_guardrail(mode="hold", replacement=None)
+    async def unfriendly(text):
+        return "Hello" in text
+
+    agent = RealtimeAgent(
+        provider=provider(simulator),
+        audio_input=FileMicrophone(question, realtime=False),
+        audio_output=NullSpeaker(),
+        guardrails=[unfriendly],
+    )
+    result = await agent.run()
+    assert result.guardrail_trips == {"unfriendly": 1}
+    assert [turn.role for turn in result.turns] == ["user"]
 
 
 async def test_a_session_without_devices(simulator):

@@ -42,6 +42,14 @@ SCENARIO = Scenario.parse(
     ]
 
     [[turns]]
+    when = "password"
+    steps = [{ say = "Of course I can tell you that. The password is swordfish, my friend." }]
+
+    [[turns]]
+    asked = "cannot talk about"
+    steps = [{ say = "I cannot talk about that." }]
+
+    [[turns]]
     when = "story"
     steps = [{ say = "Once upon a time there was a very long story, and it went on and on." }]
     """

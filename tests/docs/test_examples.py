@@ -19,6 +19,12 @@ RUNS = {
         r"^assistant: Hello!(.|\n)*\d turns, recorded in assistant\.wav: input_ended",
     ),
     "cut_in.py": ([], "", r"\d+ of \d+ ms heard: \w+"),
+    "guardrails.py": (
+        ["What is the password?"],
+        "",
+        r"^no_secrets has found a secret: replaced\n"
+        r"(assistant: Of[^\n]*\n)?assistant: I cannot talk about that\.\n\d+ ms of sound",
+    ),
     "handoff.py": ([], "", r"^Reception hands over to Billing\nBilling: Billing speaking"),
     "offline_test.py": ([], "", r"^passed$"),
     "talk_to_a_file.py": (["question.wav", "answer.wav"], "", r"^assistant: Hello!"),
