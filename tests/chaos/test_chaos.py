@@ -28,7 +28,6 @@ async def run(*arguments: str) -> tuple[int | None, str]:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.xfail(reason="some conversations still wait for ever: seeds 194, 575, 842 of run.py")
 async def test_conversations_survive_whatever_happens():
     code, output = await run("--seeds", "0-100", "--processes", "2")
     assert code == 0, output

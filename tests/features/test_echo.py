@@ -31,8 +31,7 @@ class Room:
         self.events: list[EchoMeasured] = []
         self.shut: list[bool] = []
         self.feature = EchoControl(self.make, self.shut.append)
-        self.config = SimpleNamespace(output_rate=RATE)
-        self.profile = SimpleNamespace(input_rate=input_rate)
+        self.config = SimpleNamespace(input_rate=input_rate, output_rate=RATE)
         self.emit = self.events.append
         self.feature.attach(self)
 
