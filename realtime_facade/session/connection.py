@@ -9,6 +9,7 @@ It decides when there is a connection and to whom; what has to be said over it i
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Protocol
@@ -44,6 +45,8 @@ LAST_MOMENT_S = 5.0
 """Before an announced end: the connection is renewed, quiet or not."""
 STABLE_S = 10.0
 """A connection that has lived so long was a good one, though nobody may have spoken."""
+GOODBYE_S = 0.3
+"""How long the next connection waits for the goodbyes of the one before."""
 RETRY_S = 5.0
 """After a renewal that failed; the old connection still serves."""
 
@@ -207,7 +210,8 @@ class ConnectionKeeper:
         """Leave for good. Idempotent."""
         await self._stop_work()
         for link in list(self._open):
-            await self._hang_up(link, drain_s)
+            await link.close(drain_s=drain_s)
+        self._open.clear()
         self.link = None
         if self.state != "closed":
             self._enter(ConnectionChanged(state="closed", provider=self.provider.name))
@@ -405,8 +409,11 @@ class ConnectionKeeper:
         self._timers.clear()
 
     async def _hang_up(self, link: Link, drain_s: float = 0.0) -> None:
-        await link.close(drain_s=drain_s)
-        self._open.discard(link)
+        """Close a link; one whose peer takes its time is left to itself until `close`."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(drain_s + GOODBYE_S):
+                await link.close(drain_s=drain_s)
+                self._open.discard(link)
 
     def _give_up(self, error: RealtimeError, code: int | None) -> None:
         self._enter(
