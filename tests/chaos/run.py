@@ -2,7 +2,7 @@
 
 python tests/chaos/run.py                  10 000 of them
 python tests/chaos/run.py --seeds 0-200    what the tests do
-python tests/chaos/run.py --seed 4711      one, and what happened in it
+python tests/chaos/run.py --seed 4711      this one, and what happened in it
 """
 
 import argparse
@@ -39,12 +39,12 @@ def run(seeds: list[int], processes: int, deadline_s: float) -> list[Report]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", default="0-10000", help="first-end")
-    parser.add_argument("--seed", type=int, help="this one alone, and what happened")
+    parser.add_argument("--seed", type=int, nargs="+", help="these alone, and what happened")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--deadline", type=float, default=DEADLINE_S, help="seconds for each")
     options = parser.parse_args()
     if options.seed is not None:
-        seeds = [options.seed]
+        seeds = options.seed
     else:
         first, end = map(int, options.seeds.split("-"))
         seeds = list(range(first, end))
@@ -54,7 +54,8 @@ def main() -> int:
     for report in sorted(failed, key=lambda report: report.seed):
         print(report)  # noqa: T201
     if options.seed is not None:
-        print(*reports[0].trace, sep="\n")  # noqa: T201
+        for report in reports:
+            print(*report.trace, sep="\n")  # noqa: T201
     faults: Counter[str] = sum((report.faults for report in reports), Counter())
     times = sorted(report.seconds for report in reports)
     print(  # noqa: T201
