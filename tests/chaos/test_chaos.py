@@ -8,9 +8,9 @@ import pytest
 
 RUN = Path(__file__).parent / "run.py"
 FOUND = [156, 194, 540, 575, 670, 677, 760, 788, 802, 812, 842, 917, 969]
-"""Seeds that once failed, by closes without a code (156, 802, 969), connections that were dead while
-the user spoke (194, 788, 842), a broken transcript (575), tools that ran twice (540, 670, 677, 812,
-917), a connection lost just before its renewal (760)."""
+"""Seeds that once failed: closes without a code (156, 802, 969), connections that were dead while
+the user spoke (194, 788, 842), a broken transcript (575), tools that ran twice (540, 670, 677,
+812, 917), a connection that was lost just before its renewal (760)."""
 
 
 async def run(*arguments: str) -> tuple[int | None, str]:
