@@ -314,3 +314,32 @@ async def test_quiet_is_when_nothing_is_held(start):
     run.set()
     await asyncio.wait_for(quiet, 3)
     assert conversation.of(TranscriptDelta)[-1].full_text == "Hello"
+
+
+@pytest.mark.parametrize("text", ["Hello my dear friend, the ", "Hello my secret friend, the "])
+async def test_what_is_held_when_a_connection_is_lost_is_read_as_well(start, sink, text):
+    read = asyncio.Event()
+
+    @output_guardrail(mode="hold")
+    async def slow(said):
+        await read.wait()
+        return "secret" in said
+
+    conversation = await start(
+        playback=Playback(24_000, sink=sink), guardrails=[slow], connections=2
+    )
+    await conversation.receive(ResponseStarted(response_id="r"), words(text), sound(1))
+    await conversation.server.close()
+    await conversation.receive()
+    assert sink.queued == b""
+    read.set()
+    for _ in range(50):
+        await asyncio.sleep(0.01)
+    if "secret" in text:
+        assert sink.queued == b""
+        assert len(conversation.of(GuardrailTripped)) == 1
+        assert "secret" not in conversation.session.history.format()
+    else:
+        assert sink.queued == SECOND
+        assert conversation.of(GuardrailTripped) == []
+        assert conversation.session.history.format().startswith("Assistant: Hello my dear")
