@@ -104,7 +104,7 @@ class Engine:
         self._gate = gate
         self._hold = hold
         if hold is not None:
-            hold.attach(self, playback, self._tasks)
+            hold.attach(self, playback, self.call_later)
         self._judge = Judge(
             playback,
             decides_locally=gate is not None,

@@ -20,7 +20,6 @@ from typing import NamedTuple, Protocol
 
 from ..audio.playback import Playback
 from ..events import AudioChunk, TranscriptDelta
-from .tasks import Tasks
 
 FASTEST = 30.0
 """Characters a second. Fluent speech has about 15, hasty speech 20."""
@@ -113,11 +112,16 @@ class Hold:
         self._deadline = 0.0
         self._waits = False
 
-    def attach(self, owner: HoldOwner, playback: Playback, tasks: Tasks) -> None:
+    def attach(
+        self,
+        owner: HoldOwner,
+        playback: Playback,
+        call_later: Callable[[float, Callable[[], None]], object],
+    ) -> None:
         """Called once, by the session."""
         self._owner = owner
         self._playback = playback
-        self._tasks = tasks
+        self._call_later = call_later
 
     # -- told by the session ------------------------------------------------------------------
 
@@ -224,7 +228,7 @@ class Hold:
         self._deadline = self._clock() + silent_in_s + self._patience_s
         if not self._waits:
             self._waits = True
-            self._tasks.call_later(self._deadline - self._clock(), self._look)
+            self._call_later(self._deadline - self._clock(), self._look)
 
     def _look(self) -> None:
         self._waits = False
@@ -233,7 +237,7 @@ class Hold:
         left_s = self._deadline - self._clock()
         if left_s > 0:
             self._waits = True
-            self._tasks.call_later(left_s, self._look)
+            self._call_later(left_s, self._look)
         elif self._playback.pending_ms:
             self._wait()
         else:

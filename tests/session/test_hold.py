@@ -23,7 +23,7 @@ class Room:
         self.playback = Playback(RATE, clock=lambda: self.now)
         self.hold = hold or Hold(max_hold_ms, clock=lambda: self.now)
         self._timers: list[tuple[float, object]] = []
-        self.hold.attach(self, self.playback, self)
+        self.hold.attach(self, self.playback, self.call_later)
 
     def let_sound(self, chunk: AudioChunk) -> None:
         self.events.append(chunk)
