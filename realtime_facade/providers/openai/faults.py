@@ -129,6 +129,7 @@ _BY_STATUS: dict[int, Meaning] = {
     429: _RATE,
 }
 
+
 def clean(text: str | None) -> str:
     """A provider's words without keys, on one line, at most 300 characters."""
     line = " ".join((text or "")[:2_000].split())
