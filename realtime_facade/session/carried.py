@@ -129,6 +129,8 @@ class Carried:
         self.turn = OpenTurn(rate)
         self.waiting = Waiting()
         self.pace = Pace()
+        self.told_everything = True
+        """Whether the newest `past` was short enough to be told whole."""
         self._history = history
         self._rate = rate
         self._foreign: set[str] = set()
@@ -160,7 +162,9 @@ class Carried:
             items, self._again = _without(items, self._words)
         # Counted here and not where one stands: ids must differ from those of any other attempt.
         self._connections += 1
-        return Past(items=_newest(items), handle=handle, connections=self._connections - 1)
+        told = _newest(items)
+        self.told_everything = len(told) == len(items)
+        return Past(items=told, handle=handle, connections=self._connections - 1)
 
     def left(
         self, conversation: Conversation, audible: Iterable[str], *, has_said: bool

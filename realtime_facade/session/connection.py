@@ -69,6 +69,11 @@ class Host(LinkOwner, Protocol):
         """Grows with the conversation."""
         ...
 
+    @property
+    def is_restored(self) -> bool:
+        """Whether the newest connection was told everything."""
+        ...
+
     def past(self, profile: Profile) -> Past:
         """What a new connection has to know."""
         ...
@@ -108,7 +113,11 @@ class ConnectionKeeper:
     def __init__(self, providers: Sequence[Provider], dial: Dial, host: Host) -> None:
         self.link: Link | None = None
         """The connection in use; None while there is none."""
+        self.there = asyncio.Event()
+        """Set while there is a connection, and when there will be none any more."""
         self.provider = providers[0]
+        self._announced = providers[0]
+        """Of whom the application knows that it holds the conversation."""
         self.state: ConnectionState = "connecting"
         self.connections = 0
         """How many there were, the one in use included."""
@@ -141,13 +150,17 @@ class ConnectionKeeper:
         self._enter(ConnectionChanged(state="connecting", provider=self.provider.name))
         errors: list[RealtimeError] = []
         for provider in self._providers:
+            if errors:
+                self._enter(_because(errors[-1], "connecting", provider))
             try:
                 link = await self._dial(provider, self._host.config, self._host.past)
             except RealtimeError as error:
                 errors.append(error)
                 continue
+            self._announced = provider
             self._use(link, provider)
-            self._enter(ConnectionChanged(state="connected", provider=provider.name))
+            if self.link is link:  # else it is lost already
+                self._enter(ConnectionChanged(state="connected", provider=provider.name))
             return link.accepted.result()
         for other in errors[1:]:
             errors[0].add_note(f"then: {other}")
@@ -176,7 +189,6 @@ class ConnectionKeeper:
         """Leave the connection at once; what is said meanwhile waits for the next one."""
         link = self._leave()
         if link is not None:
-            self._due = None
             self._start(lambda: self._move(link, reason))
 
     async def switch(self, provider: str | Provider, reason: str) -> None:
@@ -188,11 +200,11 @@ class ConnectionKeeper:
         known = {known.name: known for known in self._providers}
         if isinstance(provider, str):
             provider = known.get(provider) or provider_named(provider)
+        self._fail_switch(SessionClosed("another switch was asked for"))
         if provider is self.provider:
             return
         if provider not in self._providers:
             self._providers.append(provider)
-        self._fail_switch(SessionClosed("another switch was asked for"))
         self._switched = asyncio.get_running_loop().create_future()
         self._target = provider
         self.renew(reason)
@@ -213,6 +225,7 @@ class ConnectionKeeper:
             await link.close(drain_s=drain_s)
         self._open.clear()
         self.link = None
+        self.there.set()
         if self.state != "closed":
             self._enter(ConnectionChanged(state="closed", provider=self.provider.name))
         self._fail_switch(SessionClosed("the session was closed"))
@@ -224,7 +237,7 @@ class ConnectionKeeper:
         if not self._host.config.reconnect:
             self._give_up(error, code)
             return
-        self._reconnecting(error, code, 1)
+        self._enter(_because(error, "reconnecting", self.provider, code=code))
         try:
             link, provider = await self._reach(error)
         except RealtimeError as failed:
@@ -261,14 +274,15 @@ class ConnectionKeeper:
             if self._target is not None:
                 self._fail_switch(error)
             else:
-                self._timers.append(self._host.call_later(RETRY_S, self.consider))
+                self._due = None
+                again = self._host.call_later(RETRY_S, lambda: self.renew(reason))
+                self._timers.append(again)
             return
         same = self._host.config is config and self._host.position == position
         if not (same and self._host.is_quiet):
             # Somebody spoke meanwhile, and the new connection does not know of it.
             await link.close()
             self._enter(ConnectionChanged(state="connected", provider=self.provider.name))
-            self._timers.append(self._host.call_later(0.0, self.consider))
             return
         self._left_at = asyncio.get_running_loop().time()
         self.link = None
@@ -278,8 +292,7 @@ class ConnectionKeeper:
     async def _reach(self, error: RealtimeError | None) -> tuple[Link, Provider]:
         """A new connection, to the provider in use or else to the next one that can be had."""
         others = [other for other in self._providers if other is not self.provider]
-        if self._target is not None:
-            others.insert(0, self._target)
+        others.sort(key=lambda other: other is not self._target)
         budget_s = self._host.config.reconnect_budget_s
         patience_s = min(budget_s, FAILOVER_PATIENCE_S) if others else budget_s
         left_s = patience_s - self._troubled_s()
@@ -295,6 +308,8 @@ class ConnectionKeeper:
         # Another provider has to be told everything.
         self._host.forget_handle()
         for provider in others:
+            if failed is not None:
+                self._enter(_because(failed, "reconnecting", provider))
             try:
                 return await self._attempt(provider, FAILOVER_PATIENCE_S), provider
             except RealtimeError as refused:
@@ -331,7 +346,8 @@ class ConnectionKeeper:
         def tell(state: RetryCallState) -> None:
             error = state.outcome.exception() if state.outcome is not None else None
             if isinstance(error, RealtimeError):
-                self._reconnecting(error, None, state.attempt_number + 1)
+                attempt = state.attempt_number + 1
+                self._enter(_because(error, "reconnecting", provider, attempt=attempt))
 
         async for attempt in AsyncRetrying(
             retry=retry_if_exception(is_worth_another),
@@ -353,6 +369,7 @@ class ConnectionKeeper:
 
     def _use(self, link: Link, provider: Provider) -> None:
         self.link, self.provider = link, provider
+        self.there.set()
         self.connections += 1
         self._used_at = asyncio.get_running_loop().time()
         self._host.joined(link.profile)
@@ -372,13 +389,13 @@ class ConnectionKeeper:
     def _arrive(
         self, link: Link, provider: Provider, reason: str, *, overlapped: bool = False
     ) -> None:
-        before = self.provider
         gap_ms = 0.0
         if not overlapped:
             gap_ms = (asyncio.get_running_loop().time() - self._left_at) * 1_000
         self._use(link, provider)
         if self.link is not link:
             return  # lost again at once; `lost` goes on from here
+        before, self._announced = self._announced, provider
         if provider is not before:
             self._target = None
             self._host.emit(
@@ -390,7 +407,11 @@ class ConnectionKeeper:
                 self._switched.set_result(None)
         self._enter(
             ConnectionChanged(
-                state="connected", provider=provider.name, reason=reason, gap_ms=gap_ms
+                state="connected",
+                provider=provider.name,
+                reason=reason,
+                gap_ms=gap_ms,
+                state_restored=self._host.is_restored,
             )
         )
         self._host.arrived(overlapped=overlapped)
@@ -399,6 +420,7 @@ class ConnectionKeeper:
         link, self.link = self.link, None
         self._clear_timers()
         if link is not None:
+            self.there.clear()
             self._left_at = asyncio.get_running_loop().time()
             self._host.left()
         return link
@@ -416,16 +438,7 @@ class ConnectionKeeper:
                 self._open.discard(link)
 
     def _give_up(self, error: RealtimeError, code: int | None) -> None:
-        self._enter(
-            ConnectionChanged(
-                state="closed",
-                provider=self.provider.name,
-                reason=error.message,
-                code=code,
-                cause=error.cause,
-                advice=error.advice,
-            )
-        )
+        self._enter(_because(error, "closed", self.provider, code=code, attempt=0))
         self._host.give_up(error, code)
 
     def _force(self) -> None:
@@ -436,19 +449,7 @@ class ConnectionKeeper:
         self._target = self._due = None
         if self._switched is not None and not self._switched.done():
             self._switched.set_exception(error)
-
-    def _reconnecting(self, error: RealtimeError, code: int | None, attempt: int) -> None:
-        self._enter(
-            ConnectionChanged(
-                state="reconnecting",
-                provider=self.provider.name,
-                reason=error.message,
-                code=code,
-                cause=error.cause,
-                attempt=attempt,
-                advice=error.advice,
-            )
-        )
+            self._switched.exception()  # retrieved: nobody may be waiting any more
 
     def _enter(self, change: ConnectionChanged) -> None:
         self.state = change.state
@@ -464,9 +465,30 @@ class ConnectionKeeper:
             await work()
 
         self._work = asyncio.create_task(after(), name="realtime connection")
+        # What became due meanwhile has nobody else to begin it.
+        self._work.add_done_callback(lambda _: self.consider())
 
     async def _stop_work(self) -> None:
         work, self._work = self._work, None
         if work is not None and not work.done() and work is not asyncio.current_task():
             work.cancel()
             await asyncio.wait([work])
+
+
+def _because(
+    error: RealtimeError,
+    state: ConnectionState,
+    provider: Provider,
+    *,
+    code: int | None = None,
+    attempt: int = 1,
+) -> ConnectionChanged:
+    return ConnectionChanged(
+        state=state,
+        provider=provider.name,
+        reason=error.message,
+        code=code,
+        cause=error.cause,
+        attempt=attempt,
+        advice=error.advice,
+    )

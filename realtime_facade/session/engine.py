@@ -154,7 +154,10 @@ class Engine:
     async def room(self) -> None:
         """Wait until audio can be sent without piling up."""
         link = self.connection.link
-        if link is not None and link.outbox.waiting_ms > link.outbox.limit_ms / 2:
+        if link is None:
+            if self._carried.turn.is_long:
+                await self.connection.there.wait()
+        elif link.outbox.waiting_ms > link.outbox.limit_ms / 2:
             await link.outbox.room()
 
     # -- life ---------------------------------------------------------------------------------
@@ -380,6 +383,11 @@ class Engine:
     def is_quiet(self) -> bool:
         """Whether nobody would notice a change of the connection."""
         return self.conversation.is_quiet and not self._history.awaits_words
+
+    @property
+    def is_restored(self) -> bool:
+        """Whether the newest connection was told everything."""
+        return self._carried.told_everything
 
     @property
     def position(self) -> int:

@@ -63,6 +63,11 @@ class OpenTurn:
         self._pieces.append(command)
 
     @property
+    def is_long(self) -> bool:
+        """Whether there is so much that what comes soon would be at the expense of the oldest."""
+        return self._bytes > self._size(TURN_LIMIT_S * 500)
+
+    @property
     def is_committed(self) -> bool:
         """Whether the application has asked for an answer to what it sent."""
         return any(isinstance(piece, CommitAudio) for piece in self._pieces)

@@ -41,11 +41,21 @@ class PlainProvider(Provider):
         self._profile = profile
         self.servers: list[MemoryTransport] = []
         """The provider's ends of the connections so far."""
+        self.tried: list[Past] = []
+        """What each attempt would have told."""
         self.pasts: list[Past] = []
+        """What the connections were told."""
         self.refusals: list[RealtimeConnectionError] = []
         """What the next attempts are answered with; after them a connection is made."""
         self.connections = 1
         """How many more connections may be made."""
+        self.dialled: list[float] = []
+        """When somebody tried."""
+        self.answers = asyncio.Event()
+        """Clear it, and attempts wait."""
+        self.answers.set()
+        self.final = False
+        """Whether a close code means that it is no use to try again."""
 
     def profile(self, config: RealtimeConfig) -> Profile:
         return self._profile
@@ -57,20 +67,25 @@ class PlainProvider(Provider):
         raise AssertionError("there is nothing to dial")
 
     def explain_close(self, code: int | None, reason: str) -> RealtimeConnectionError:
-        return RealtimeConnectionError(f"closed: {reason}", code=str(code), retryable=True)
+        return RealtimeConnectionError(
+            f"closed: {reason}", code=str(code), retryable=not self.final
+        )
 
     def explain_refusal(self, status: int, body: bytes) -> RealtimeConnectionError:
         return RealtimeConnectionError(f"refused with {status}")
 
     async def dial(self, provider, config, past) -> Link:
         """A `Dial` that needs no network."""
+        self.dialled.append(asyncio.get_running_loop().time())
+        self.tried.append(past(self._profile))
+        await self.answers.wait()
         if self.refusals:
             raise self.refusals.pop(0)
         if not self.connections:
             raise RealtimeConnectionError("nobody answers", retryable=False)
         self.connections -= 1
         client, server = MemoryTransport.pair()
-        self.pasts.append(past(self._profile))
+        self.pasts.append(self.tried[-1])
 
         async def release() -> None:
             pass
@@ -153,6 +168,11 @@ class Conversation:
         return [e for e in self.events if isinstance(e, kind)]
 
 
+async def dial(provider: PlainProvider, config, past) -> Link:
+    """Each provider answers for itself."""
+    return await provider.dial(provider, config, past)
+
+
 Start = Callable[..., Awaitable[Conversation]]
 
 
@@ -169,6 +189,7 @@ async def start() -> AsyncIterator[Start]:
         tool_handler: Any = None,
         guardrails: Sequence[Guardrail] = (),
         connections: int = 1,
+        others: Sequence[PlainProvider] = (),
     ) -> Conversation:
         config = config or RealtimeConfig()
         profile = profile or Profile(
@@ -179,8 +200,8 @@ async def start() -> AsyncIterator[Start]:
         history = History()
         guard = Guardrails(guardrails, config, history.conversation) if guardrails else None
         engine = Engine(
-            providers=[provider],
-            dial=provider.dial,
+            providers=[provider, *others],
+            dial=dial,
             config=config,
             playback=playback or Playback(config.output_rate),
             bus=EventBus(),
