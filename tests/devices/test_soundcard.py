@@ -292,6 +292,13 @@ async def test_what_the_microphone_hears_is_yielded(card, started):
     assert card.streams[0].closed
 
 
+@pytest.mark.parametrize(("block_ms", "frames"), [(20, 480), (50, 1_200)])
+async def test_the_card_delivers_and_asks_in_blocks(card, started, block_ms, frames):
+    await started(Microphone(block_ms=block_ms))
+    await started(Speaker(block_ms=block_ms))
+    assert [stream.options["blocksize"] for stream in card.streams] == [frames, frames]
+
+
 async def test_a_stereo_microphone_of_another_rate_is_converted(card, started):
     card.accepts = lambda _, rate, channels: (
         INVALID_RATE if rate == 24_000 else INVALID_CHANNELS if channels == 1 else 0

@@ -6,16 +6,17 @@ import pytest
 
 from realtime_facade import (
     ErrorOccurred,
+    GuardrailResult,
     RealtimeAgent,
     RealtimeRunner,
     ResponseStarted,
     ServerVAD,
     SessionStarted,
     Transcription,
+    output_guardrail,
     realtime_handoff,
 )
 from realtime_facade.audio.g711 import decode_alaw, decode_mulaw, encode_alaw, encode_mulaw
-from realtime_facade.guardrails import GuardrailResult, output_guardrail
 
 from .conftest import spoken
 

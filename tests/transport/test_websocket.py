@@ -15,13 +15,15 @@ def explain(status: int, body: bytes) -> RealtimeConnectionError:
     return RealtimeConnectionError(f"refused with {status}: {body.decode()}", code=str(status))
 
 
-async def open_transport(url: str, timeout_s: float = 5) -> WebSocketTransport:
+async def open_transport(
+    url: str, timeout_s: float = 5, ping_s: float | None = None
+) -> WebSocketTransport:
     return await dial(
         Endpoint(url, {"Authorization": "Bearer secret"}),
         provider="test",
         timeout_s=timeout_s,
-        ping_interval_s=None,
-        ping_timeout_s=None,
+        ping_interval_s=ping_s,
+        ping_timeout_s=ping_s,
         explain_refusal=explain,
     )
 
@@ -79,6 +81,28 @@ async def test_a_broken_connection_has_no_code():
         with pytest.raises(TransportClosed) as caught:
             await transport.receive()
         assert caught.value.code is None
+        await transport.close()
+
+
+async def test_pings_leave_a_living_connection_alone_and_find_a_dead_one():
+    over = asyncio.Event()
+
+    async def deaf(connection: ServerConnection) -> None:
+        connection.transport.pause_reading()
+        await over.wait()
+        connection.transport.resume_reading()
+
+    async with serve(echo, "127.0.0.1", 0) as living, serve(deaf, "127.0.0.1", 0) as dead:
+        transport = await open_transport(url_of(living), ping_s=0.1)
+        lost = await open_transport(url_of(dead), ping_s=0.1)
+        with pytest.raises(TransportClosed) as caught:
+            async with asyncio.timeout(5):
+                await lost.receive()
+        assert caught.value.code in (None, 1011)
+        await transport.send("still there")
+        assert await transport.receive() == b"still there"
+        over.set()
+        await lost.close()
         await transport.close()
 
 
