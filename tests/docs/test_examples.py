@@ -18,6 +18,7 @@ RUNS = {
         "",
         r"^assistant: Hello!(.|\n)*\d turns, recorded in assistant\.wav: input_ended",
     ),
+    "continue_later.py": (["Hello"], "", r"^User: Hello\nAssistant: Hello! How can I help\?$"),
     "cut_in.py": ([], "", r"\d+ of \d+ ms heard: \w+"),
     "guardrails.py": (
         ["What is the password?"],
@@ -26,6 +27,11 @@ RUNS = {
         r"(assistant: Of[^\n]*\n)?assistant: I cannot talk about that\.\n\d+ ms of sound",
     ),
     "handoff.py": ([], "", r"^Reception hands over to Billing\nBilling: Billing speaking"),
+    "lost_connection.py": (
+        [],
+        "",
+        r"^\[reconnecting\].*going away\n\[connected\] after \d+ ms\n(.|\n)*morning came\.$",
+    ),
     "offline_test.py": ([], "", r"^passed$"),
     "talk_to_a_file.py": (["question.wav", "answer.wav"], "", r"^assistant: Hello!"),
     "text_chat.py": ([], "Hello\n\n", r"Hello! How can I help\?"),
