@@ -47,6 +47,8 @@ STABLE_S = 10.0
 """A connection that has lived so long was a good one, though nobody may have spoken."""
 GOODBYE_S = 0.3
 """How long the next connection waits for the goodbyes of the one before."""
+ACCOUNT = ("authentication", "quota")
+"""Causes of a refusal that have nothing to do with a conversation's handle."""
 RETRY_S = 5.0
 """After a renewal that failed; the old connection still serves."""
 
@@ -338,7 +340,7 @@ class ConnectionKeeper:
         def is_worth_another(error: BaseException) -> bool:
             if not isinstance(error, RealtimeError):
                 return False
-            if resumed and not error.retryable:
+            if resumed and not error.retryable and error.cause not in ACCOUNT:
                 self._host.forget_handle()
                 return True
             return error.retryable

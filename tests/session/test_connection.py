@@ -546,12 +546,20 @@ async def test_a_handle_brings_back_what_was_said_before_it(start):
     assert (past.handle, past.items) == ("h-1", (SeedMessage.assistant("Still there?"),))
 
 
-@pytest.mark.parametrize("refusal", [FORBIDDEN, RealtimeConnectionError("handle expired")])
-async def test_a_handle_that_is_refused_is_replaced_by_the_whole_history(start, refusal):
+async def test_a_key_that_is_refused_is_not_tried_again_without_the_handle(start):
+    conversation = await start(profile=RESUMES, connections=2)
+    await conversation.receive(SessionResumable(handle="h-1"))
+    conversation.provider.refusals = [FORBIDDEN]
+    await conversation.server.close(1006)
+    assert (await conversation.session.wait_closed()).message == "no such key"
+    assert len(conversation.provider.tried) == 2
+
+
+async def test_a_handle_that_is_refused_is_replaced_by_the_whole_history(start):
     conversation = await start(profile=RESUMES, connections=2)
     await answer(conversation, "Hello.")
     await conversation.receive(SessionResumable(handle="h-1"))
-    conversation.provider.refusals = [refusal]
+    conversation.provider.refusals = [RealtimeConnectionError("session not found")]
     await conversation.server.close(1006)
     await until(lambda: changes(conversation)[-1:] == ["connected"])
     first, second = conversation.provider.tried[1:]
