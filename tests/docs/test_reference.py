@@ -4,6 +4,7 @@ import importlib.util
 import re
 from pathlib import Path
 
+import pytest
 import typer.main
 
 import realtime_facade
@@ -34,6 +35,14 @@ def test_public_names_are_those_of_the_reference_and_of_its_examples():
     assert sorted(used) == sorted(public), "imported in the examples, but not used"
     listed = [name for name in public if re.search(rf"`{name}\b", prose)]
     assert sorted(listed) == sorted(public)
+
+
+@pytest.mark.parametrize("kind", [realtime_facade.Session, realtime_facade.RealtimeVoice])
+def test_every_method_of_a_conversation_is_in_the_reference(kind: type):
+    page = (REFERENCE / "api.md").read_text(encoding="utf-8")
+    section = page.split("## Conversations")[1].split("\n## ")[0]
+    names = [name for name in dir(kind) if not name.startswith("_")]
+    assert [name for name in names if not re.search(rf"`{name}\b", section)] == []
 
 
 def test_every_option_is_in_the_command_line_reference():
