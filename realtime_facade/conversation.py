@@ -171,17 +171,20 @@ class ConversationHistory:
         turns = (turn for turn in self.turns if turn.text)
         return "\n".join(f"{turn.role.capitalize()}: {turn.text}" for turn in turns)
 
-    def as_past(self, since: int = 0) -> tuple[SeedItem, ...]:
+    def as_past(self, since: int = 0, results_since: int | None = None) -> tuple[SeedItem, ...]:
         """What another connection has to be told, oldest first.
 
         Args:
             since: A `position` of before: only what came after it, and the calls that still run.
+            results_since: The same for the results of tools; None: `since`.
         """
+        first = {True: since if results_since is None else results_since, False: since}
         items = ((entry, _item(entry.what)) for entry in self._entries)
         return tuple(
             item
             for entry, item in items
-            if item is not None and (entry.position > since or _is_running(item))
+            if item is not None
+            and (entry.position > first[isinstance(item, ToolRound)] or _is_running(item))
         )
 
     def save(self, path: str | PathLike[str]) -> None:

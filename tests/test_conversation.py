@@ -123,6 +123,12 @@ def test_the_past_since_a_position_has_what_changed_and_calls_that_run():
         SeedMessage.assistant("Well, it is"),
         SeedMessage.user("after"),
     )
+    assert [item.type for item in history.as_past(position, results_since=0)] == [
+        "tool_round",
+        "tool_round",
+        "message",
+        "message",
+    ]
 
 
 def test_nothing_of_a_former_conversation_still_runs():

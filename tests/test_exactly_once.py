@@ -228,6 +228,8 @@ async def talk(seed: int) -> Talk:
             await conversation.hold()
     except TimeoutError:
         conversation.problems.append(f"not over after {DEADLINE_S:g} s")
+    except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to this seed
+        conversation.problems.append(f"{type(error).__name__}: {error}")
     finally:
         conversation._shop.over.set()
     return conversation

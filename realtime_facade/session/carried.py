@@ -26,6 +26,9 @@ PAST_CHARACTERS = 60_000
 """What a new connection is told of a conversation at most: its newest part, about 15 000 tokens."""
 OVERLAP_MS = 500
 """So much of the microphone is heard by a connection that takes over, besides by the one before."""
+SURE_AFTER = 3
+"""Handles until the result of a tool counts as known to the provider. A handle does not say what
+had been read when it was made, and what was sent shortly before may be lost with its connection."""
 COMMAND_LIMIT = 1_000
 """Waiting commands. An application this far ahead does not listen to anybody."""
 
@@ -134,7 +137,9 @@ class Carried:
         self._history = history
         self._rate = rate
         self._foreign: set[str] = set()
-        self._handle: tuple[str, str, str, int] | None = None
+        self._handle: tuple[str, str, str] | None = None
+        self._noted: deque[int] = deque(maxlen=SURE_AFTER)
+        """Positions in the history at which handles came, the newest last."""
         self._connections = 0
         self._owed: Owed | None = None
         self._words: tuple[str, ...] = ()
@@ -144,20 +149,23 @@ class Carried:
 
     def resumable(self, event: SessionResumable, profile: Profile) -> None:
         """The provider remembers the conversation as it is now."""
-        self._handle = (event.handle, profile.provider, profile.model, self._history.position)
+        self._handle = (event.handle, profile.provider, profile.model)
+        self._noted.append(self._history.position)
 
     def forget_handle(self) -> None:
         """The provider does not remember after all."""
         self._handle = None
+        self._noted.clear()
 
     def past(self, profile: Profile) -> Past:
         """What a new connection has to know: all of it, or what came after the handle."""
-        handle, since = None, 0
+        handle, since, results_since = None, 0, 0
         if self._handle is not None and profile.supports_resumption:
-            text, provider, model, position = self._handle
+            text, provider, model = self._handle
             if (provider, model) == (profile.provider, profile.model):
-                handle, since = text, position
-        items = self.waiting.not_among(self._history.as_past(since))
+                handle, since = text, self._noted[-1]
+                results_since = self._noted[0] if len(self._noted) == SURE_AFTER else 0
+        items = self.waiting.not_among(self._history.as_past(since, results_since))
         if self._owed == "words":
             items, self._again = _without(items, self._words)
         # Counted here and not where one stands: ids must differ from those of any other attempt.
