@@ -1,0 +1,69 @@
+"""How much every container of the package holds, found by walking from an object."""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+Sizes = dict[str, int]
+"""Elements or bytes, by owner's class and attribute."""
+_CONTAINERS = (list, tuple, set, frozenset, dict, deque, bytes, bytearray, str)
+
+
+def sizes(*roots: object) -> Sizes:
+    """The largest container of each name that can be reached through objects of the package."""
+    found: Sizes = {}
+    seen: set[int] = set()
+    waiting = list(roots)
+    while waiting:
+        owner = waiting.pop()
+        if id(owner) in seen:
+            continue
+        seen.add(id(owner))
+        for name, value in _attributes(owner):
+            path = f"{type(owner).__name__}.{name}"
+            waiting += _measure(path, value, found, seen)
+    return found
+
+
+def grown(early: Iterable[Sizes], late: Iterable[Sizes]) -> Sizes:
+    """What holds more late than it ever held early, beyond chance."""
+    before, after = _largest(early), _largest(late)
+    return {path: size for path, size in after.items() if size > 1.5 * before.get(path, 0) + 64}
+
+
+def _largest(samples: Iterable[Sizes]) -> Sizes:
+    largest: Sizes = {}
+    for sample in samples:
+        for path, size in sample.items():
+            largest[path] = max(size, largest.get(path, 0))
+    return largest
+
+
+def _measure(path: str, value: Any, found: Sizes, seen: set[int]) -> list[object]:
+    """Note the size of a value; the objects of the package in it."""
+    if _is_ours(value):
+        return [value]
+    if isinstance(value, asyncio.Queue):
+        value = value._queue  # type: ignore[attr-defined]
+    if not isinstance(value, _CONTAINERS):
+        return []
+    found[path] = max(len(value), found.get(path, 0))
+    if isinstance(value, bytes | bytearray | str) or id(value) in seen:
+        return []
+    seen.add(id(value))
+    items = [*value.keys(), *value.values()] if isinstance(value, dict) else list(value)
+    return [ours for item in items for ours in _measure(f"{path}[]", item, found, seen)]
+
+
+def _attributes(owner: object) -> Iterator[tuple[str, Any]]:
+    yield from getattr(owner, "__dict__", {}).items()
+    for kind in type(owner).__mro__:
+        slots = getattr(kind, "__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            if hasattr(owner, name):
+                yield name, getattr(owner, name)
+
+
+def _is_ours(value: object) -> bool:
+    return type(value).__module__.startswith("realtime_facade") and not isinstance(value, type)
