@@ -605,7 +605,7 @@ class CustomMicrophone(AudioInputDevice):
 
     async def start(self) -> None:
         self._active = True
-        self._sound = await spoken("hello there", tail_ms=2_500)
+        self._sound = await spoken("hello there", tail_ms=100)
 
     async def stop(self) -> None:
         self._active = False

@@ -165,7 +165,7 @@ async def test_custom_audio_devices(provider):
     class CustomMicrophone(AudioInputDevice):
         async def start(self) -> None:
             self._active = True
-            self._words = await spoken("hello there")
+            self._words = await spoken("hello there", tail_ms=100)
 
         async def stop(self) -> None:
             self._active = False

@@ -72,8 +72,8 @@ class Shown(list):
                 await self._more.wait()
 
 
-async def microphone_stream() -> AsyncIterator[bytes]:
-    for chunk in await spoken("what's the weather in Tokyo"):
+async def microphone_stream(tail_ms: int = 700) -> AsyncIterator[bytes]:
+    for chunk in await spoken("what's the weather in Tokyo", tail_ms=tail_ms):
         yield chunk
 
 
@@ -231,7 +231,7 @@ async def test_run(provider):
     played, printed = bytearray(), []
     voice = RealtimeVoice(config=RealtimeConfig(tools=[get_weather]))
     async with asyncio.timeout(15):
-        async for event in voice.run(microphone_stream()):
+        async for event in voice.run(microphone_stream(tail_ms=100)):
             if isinstance(event, AudioChunk):
                 played.extend(event.data)
             elif isinstance(event, TranscriptDelta):
