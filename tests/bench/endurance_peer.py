@@ -12,12 +12,12 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from endurance_script import RATE, calls_of, found, merged, reply, sounding, understood
+from endurance_script import RATE, Said, calls_of, found, merged, reply, sounding, understood
 
 from realtime_facade.audio.vad import EnergyVad
 from realtime_facade.simulator.clock import Clock, ScaledClock
 from realtime_facade.simulator.faults import LatencyFault
-from realtime_facade.simulator.parts import Call, Entry, Message, Parts, Say, Step, ToolOutput
+from realtime_facade.simulator.parts import Call, Entry, Message, Parts, Say, Step
 from realtime_facade.simulator.record import ConnectionRecord
 from realtime_facade.simulator.server import Simulator, Wire
 
@@ -72,12 +72,18 @@ class Mind:
         return [] if missing else [Say(reply(said))]
 
 
-def remembered(entries: Sequence[Entry]) -> list[tuple[str, str]]:
-    return merged(
-        ("tool", entry.output) if isinstance(entry, ToolOutput) else (entry.role, entry.text)
-        for entry in entries
-        if not (isinstance(entry, Message) and entry.role == "system")
-    )
+def remembered(entries: Sequence[Entry]) -> list[Said]:
+    """What was said and done. A result that is told again after a renewal is nothing new."""
+    said: list[Said] = []
+    told: set[str] = set()
+    for entry in entries:
+        if isinstance(entry, Message):
+            if entry.role != "system":
+                said.append((entry.role, entry.text))
+        elif entry.output not in told:
+            told.add(entry.output)
+            said.append(("tool", entry.output))
+    return merged(said)
 
 
 def report(record: ConnectionRecord) -> dict[str, Any]:

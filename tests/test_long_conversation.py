@@ -1,0 +1,59 @@
+"""Conversations that outlive several connections; `bench/endurance.py` holds those of hours."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ENDURANCE = Path(__file__).parent / "bench" / "endurance.py"
+MINUTES = 13
+FASTER = 1_000
+
+RENEWED = {
+    "openai": (1, ["--renew-after", "480", "--limit", "600"]),
+    "gemini": (3, ["--limit", "240"]),
+}
+"""How often, and what for: the providers' own limits are far longer than this conversation."""
+
+
+async def hold(wire: str, *options: str) -> tuple[int | None, dict[str, Any]]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(ENDURANCE), "--wire", wire, "--json", *options),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        output, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return process.returncode, json.loads(output)
+
+
+@pytest.mark.timeout(150)
+async def test_nobody_notices_that_connections_are_renewed():
+    """Each word is heard once on both sides, nothing gapes, and the uncut one was the same."""
+    time = ("--hours", str(MINUTES / 60), "--factor", str(FASTER), "--compare")
+    runs = await asyncio.gather(*(hold(wire, *time, *how) for wire, (_, how) in RENEWED.items()))
+    for (renewals, _), (code, result) in zip(RENEWED.values(), runs, strict=True):
+        assert result["problems"] == []
+        assert code == 0
+        states = result["figures"]["states"]
+        assert states["renewing"] >= renewals
+        assert "reconnecting" not in states
+        assert result["uncut"]["connections"] == 1
+        assert result["figures"]["turns"] > MINUTES
+        assert result["figures"]["longest gap, ms"] < 200
+
+
+async def test_what_is_lost_is_told():
+    """A run that found nothing would be worthless: here the provider does not wait for anybody."""
+    code, result = await hold(
+        *("openai", "--hours", "0.1", "--factor", str(FASTER)),
+        *("--limit", "100", "--renew-after", "1000"),
+    )
+    assert code == 1
+    assert any("a connection was lost" in problem for problem in result["problems"])
