@@ -107,6 +107,12 @@ def test_every_part_has_a_layer():
     assert parts - {"__init__", "__main__"} <= set().union(*LAYERS)
 
 
+def test_the_drawing_shows_the_layers():
+    page = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
+    drawing = page.split("## Layers")[1].split("```text\n")[1].split("\n```")[0]
+    assert [set(line.split()) for line in reversed(drawing.splitlines())] == list(LAYERS)
+
+
 def test_no_layer_imports_a_higher_one():
     wrong = []
     for file in _sources():
