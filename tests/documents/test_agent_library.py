@@ -35,6 +35,7 @@ from realtime_facade import (
     ToolCallCompleted,
     Tools,
     TranscriptDelta,
+    TranscriptionModel,
 )
 from realtime_facade.conversation import ConversationHistory
 from realtime_facade.llm import ChatOpenAI
@@ -729,6 +730,24 @@ async def test_voice_and_model(provider, wire, person):
     agent.event_bus.subscribe(SessionStarted, look)
     assert assistant_said(await person.run(agent, "hello there")) == ["Hello yourself."]
     assert seen == [wire.model, wire.voice]
+
+
+async def test_transcription_model_and_modalities(provider, wire, person):
+    provider(HELLO)
+    agent = RealtimeAgent(
+        transcription_model=TranscriptionModel.WHISPER_1, modalities=["text", "audio"]
+    )
+    told = []
+
+    async def look(event: SessionStarted) -> None:
+        told.extend(warning.setting for warning in agent.session.warnings)
+
+    agent.event_bus.subscribe(SessionStarted, look)
+    result = await person.run(agent, "hello there")
+
+    assert [turn.text for turn in result.turns] == ["hello there", "Hello yourself."]
+    assert person.heard_s > 0.3
+    assert any("transcription" in setting for setting in told) == (wire.provider == "gemini")
 
 
 def test_voices_of_the_document_are_there_as_long_as_they_speak():

@@ -12,6 +12,7 @@ from realtime_facade import (
     ResponseStarted,
     ServerVAD,
     SessionStarted,
+    Tools,
     Transcription,
     output_guardrail,
     realtime_handoff,
@@ -70,7 +71,7 @@ def assistant(**settings) -> RealtimeAgent:
         name="Assistant",
         instructions="You are a helpful voice assistant...",
         tools=[get_weather, book_appointment],
-        handoffs=[realtime_handoff(billing_agent)],
+        handoffs=[realtime_handoff(billing_agent, tool_description="For questions about billing.")],
         **settings,
     )
 
@@ -166,6 +167,8 @@ async def test_agent_handoff(provider):
     session = await runner.run()
     async with session, asyncio.timeout(15):
         await session.send_text("I need help with billing")
+        *_, offered = Tools(session.config.tools).definitions()
+        assert offered.description == "For questions about billing."
         handed = None
         async for event in session:
             if event.type == "handed_off":
