@@ -124,7 +124,7 @@ async def _run(
     recording = Recording(out) if out is not None else None
     voice = RealtimeVoice(
         provider,
-        RealtimeConfig(tools=(get_weather, set_timer)),
+        RealtimeConfig(tools=(get_weather, set_timer), reconnect_budget_s=3),
         sink=listener,
         features=[lambda: recording] if recording is not None else [],
     )

@@ -51,6 +51,8 @@ ACCOUNT = ("authentication", "quota")
 """Causes of a refusal that have nothing to do with a conversation's handle."""
 RETRY_S = 5.0
 """After a renewal that failed; the old connection still serves."""
+LEAST_LISTENING_S = 0.1
+"""Between two looks at a listener who takes longer than expected."""
 
 
 class Host(LinkOwner, Protocol):
@@ -64,6 +66,11 @@ class Host(LinkOwner, Protocol):
     @property
     def is_quiet(self) -> bool:
         """Whether nothing is said, expected or computed, so that nobody notices a change."""
+        ...
+
+    @property
+    def unheard_s(self) -> float:
+        """How much of what was said is still to be heard."""
         ...
 
     @property
@@ -132,7 +139,10 @@ class ConnectionKeeper:
         """Whom the renewal goes to, if to another."""
         self._switched: asyncio.Future[None] | None = None
         self._timers: list[asyncio.Task[None]] = []
-        self._work: asyncio.Task[None] | None = None
+        self._listening: asyncio.Task[None] | None = None
+        """Until what was said has been heard, while a renewal is due."""
+        self._work: set[asyncio.Task[None]] = set()
+        """Ways under way; all but the newest are being given up."""
         self._open: set[Link] = set()
         """Links that are not closed yet; more than one while one takes over from another."""
         self._left_at = 0.0
@@ -217,8 +227,18 @@ class ConnectionKeeper:
         reason = self._due
         if reason is None or self.link is None or not self._host.is_quiet:
             return
-        if self._work is None or self._work.done():
+        if self._work or (self._listening and not self._listening.done()):
+            return
+        # Only the connection that said it can be told where the listener cut it short.
+        if unheard_s := self._host.unheard_s:
+            delay_s = max(unheard_s, LEAST_LISTENING_S)
+            self._listening = self._host.call_later(delay_s, self._listened)
+        else:
             self._start(lambda: self._renew(reason))
+
+    def _listened(self) -> None:
+        self._listening = None
+        self.consider()
 
     async def close(self, *, drain_s: float) -> None:
         """Leave for good. Idempotent."""
@@ -458,23 +478,32 @@ class ConnectionKeeper:
         self._host.emit(change)
 
     def _start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        before = self._work
+        before = set(self._work)
 
         async def after() -> None:
-            if before is not None and not before.done():
-                before.cancel()
-                await asyncio.wait([before])
+            await _cancel(before)
             await work()
 
-        self._work = asyncio.create_task(after(), name="realtime connection")
+        task = asyncio.create_task(after(), name="realtime connection")
+        self._work.add(task)
+        task.add_done_callback(self._worked)
+
+    def _worked(self, task: asyncio.Task[None]) -> None:
+        self._work.discard(task)
         # What became due meanwhile has nobody else to begin it.
-        self._work.add_done_callback(lambda _: self.consider())
+        self.consider()
 
     async def _stop_work(self) -> None:
-        work, self._work = self._work, None
-        if work is not None and not work.done() and work is not asyncio.current_task():
-            work.cancel()
-            await asyncio.wait([work])
+        # Also what was cancelled for later work: it may still be saying goodbye.
+        current = asyncio.current_task()
+        await _cancel({task for task in self._work if task is not current})
+
+
+async def _cancel(tasks: set[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
 
 
 def _because(
