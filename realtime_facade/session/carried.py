@@ -195,6 +195,11 @@ class Carried:
             self.turn.speech_started()
         return self._owed
 
+    def give_up_rest(self) -> None:
+        """Do not ask for the rest of an answer."""
+        if self._owed == "rest":
+            self._owed = None
+
     def overlapped(self, audible: Iterable[str], link: Link) -> Sequence[Event]:
         """`link` takes over from another that still stands; what telling it amounts to.
 

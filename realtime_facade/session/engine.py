@@ -41,6 +41,7 @@ from ..events import (
     SpeechStopped,
     ToolCallRequest,
     TranscriptDelta,
+    TurnEnded,
 )
 from ..providers.base import Past, Profile, Provider
 from .barge_in import CutReason, interrupt
@@ -273,7 +274,12 @@ class Engine:
 
     def interrupt(self, reason: CutReason = "request") -> bool:
         """Fall silent now and stop generating; whether there was anything to stop."""
-        return self._cut(reason, cancel=True)
+        stopped = self._cut(reason, cancel=True)
+        if self.connection.link is None and self.conversation.give_up_rest():
+            self._carried.give_up_rest()
+            self._publish(TurnEnded())
+            stopped = True
+        return stopped
 
     def check_open(self) -> None:
         """Nothing, while the session lives.
@@ -416,31 +422,25 @@ class Engine:
             for item in sorted(conversation.unfinished)
         }
         half_heard = sorted(conversation.half_heard)
+        busy = not conversation.is_quiet
         owed = self._carried.left(conversation, self._playback.audible, has_said=any(said.values()))
         for item in half_heard if owed in (None, "audio") else ():
             # It is heard again, from its beginning.
             self._publish(
                 TranscriptDelta(text="", is_final=True, full_text="", speaker="user", item_id=item)
             )
-        if response_id is None or stale:
-            return
-        if not pace.is_final:
-            self._sound(AudioChunk(data=b"", is_final=True, item_id=pace.item_id))
-        for item, text in said.items():
+        if response_id is not None:
+            if not stale:
+                self._end_answer(response_id, said)
             self._publish(
-                TranscriptDelta(
-                    text="", is_final=True, full_text=text, item_id=item, response_id=response_id
+                ResponseDone(
+                    response_id=response_id,
+                    status="cancelled" if stale else "incomplete",
+                    reason="the connection was lost",
                 )
             )
-        if said and not any(said.values()) and set(self._playback.audible) <= said.keys():
-            # It comes again from its beginning, so nobody has to hear what came of it.
-            self._playback.cut()
-            self._forget_unheard()
-        self._publish(
-            ResponseDone(
-                response_id=response_id, status="incomplete", reason="the connection was lost"
-            )
-        )
+        if busy and conversation.is_quiet:
+            self._publish(TurnEnded(response_id=response_id or ""))
 
     def arrived(self, *, overlapped: bool) -> None:
         """There is a connection again: say what it has to hear."""
@@ -469,6 +469,22 @@ class Engine:
         self.hang_up(error.message)
 
     # -- inside -------------------------------------------------------------------------------
+
+    def _end_answer(self, response_id: str, said: dict[str, str]) -> None:
+        """Nothing more comes of an answer; `said` are the words of its unfinished items."""
+        pace = self._carried.pace
+        if not pace.is_final:
+            self._sound(AudioChunk(data=b"", is_final=True, item_id=pace.item_id))
+        for item, text in said.items():
+            self._publish(
+                TranscriptDelta(
+                    text="", is_final=True, full_text=text, item_id=item, response_id=response_id
+                )
+            )
+        if said and not any(said.values()) and set(self._playback.audible) <= said.keys():
+            # It comes again from its beginning, so nobody has to hear what came of it.
+            self._playback.cut()
+            self._forget_unheard()
 
     def _ask_again(self, command: AnyCommand) -> None:
         """Send what is in the history already."""

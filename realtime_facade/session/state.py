@@ -154,6 +154,12 @@ class Conversation:
         self.unfinished.clear()
         return self.active_response
 
+    def give_up_rest(self) -> bool:
+        """Nobody wants the rest of an answer that a loss has cut off; whether it was due."""
+        due, self._cut_short = self._cut_short and self.expecting, False
+        self.expecting = self.expecting and not due
+        return due
+
     def on_command(self, command: AnyCommand) -> None:
         """Learn what the application asked for."""
         match command:

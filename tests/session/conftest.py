@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -179,6 +180,13 @@ Start = Callable[..., Awaitable[Conversation]]
 @pytest.fixture
 async def start() -> AsyncIterator[Start]:
     """Starts a conversation: `await start(config, profile=..., sink=..., tool_handler=...)`."""
+    async with conversations() as start_conversation:
+        yield start_conversation
+
+
+@asynccontextmanager
+async def conversations() -> AsyncIterator[Start]:
+    """What `start` gives, where a fixture cannot be used."""
     engines: list[Engine] = []
 
     async def start_conversation(
@@ -222,9 +230,11 @@ async def start() -> AsyncIterator[Start]:
         await engine.begin()
         return Conversation(Session(engine, history=history.conversation), engine, provider)
 
-    yield start_conversation
-    for engine in engines:
-        await engine.close()
+    try:
+        yield start_conversation
+    finally:
+        for engine in engines:
+            await engine.close()
 
 
 class ReportingSink:
