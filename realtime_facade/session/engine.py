@@ -391,6 +391,11 @@ class Engine:
         return self.conversation.is_quiet and not self._history.awaits_words
 
     @property
+    def unheard_s(self) -> float:
+        """How much of what was said is still to be heard."""
+        return self._playback.pending_ms / 1_000
+
+    @property
     def is_restored(self) -> bool:
         """Whether the newest connection was told everything."""
         return self._carried.told_everything
