@@ -430,6 +430,26 @@ async def test_a_tool_is_not_cut_short_by_a_renewal(start):
     await settled(conversation, 2)
 
 
+async def test_an_answer_is_heard_to_its_end_before_a_renewal(start):
+    """Else nobody could tell the provider where the listener cut it short."""
+    conversation = await start(RealtimeConfig(renew_after_s=0.03), connections=2)
+    sound = AudioChunk(data=VOICE * 20, item_id="i", response_id="r")
+    await conversation.receive(ResponseStarted(response_id="r"), sound)
+    await conversation.receive(ResponseDone(response_id="r"), TurnEnded(response_id="r"))
+    await asyncio.sleep(0.1)
+    assert changes(conversation) == []
+    await conversation.receive(SpeechStarted(item_id="u"))
+    (truncated,) = await conversation.sent(1)
+    assert (truncated["command"], truncated["item_id"]) == ("TruncateOutput", "i")
+    words = TranscriptDelta(
+        text="Stop", is_final=True, full_text="Stop", speaker="user", item_id="u"
+    )
+    await conversation.receive(SpeechStopped(item_id="u"), words)
+    await answer(conversation, "Yes?", "r2")
+    await settled(conversation, 2)
+    assert changes(conversation) == ["renewing", "connected"]
+
+
 async def test_a_new_connection_is_given_up_when_somebody_speaks_meanwhile(start):
     conversation = await start(RealtimeConfig(renew_after_s=0.03), connections=3)
     provider = conversation.provider
