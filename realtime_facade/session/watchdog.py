@@ -61,6 +61,7 @@ class Watchdog:
         self._ask = ask
         self._reconnect = reconnect
         self._heard_at = self._sent_at = _now()
+        self._due_since: float | None = None
         self._timer: asyncio.Task[None] | None = None
         self._steps = 0
         self._clogged_at: float | None = None
@@ -87,7 +88,7 @@ class Watchdog:
 
     def consider(self) -> None:
         """Watch if something is due; called whenever that may have changed."""
-        if self._timer is None and self._is_due():
+        if self._see_what_is_due() and self._timer is None:
             self._wait(self._limit_s())
 
     def sent(self, audio_bytes: int) -> None:
@@ -104,6 +105,18 @@ class Watchdog:
     def _limit_s(self) -> float:
         return self._control.config.stall_timeout_s or 0.0
 
+    @property
+    def _waited_s(self) -> float:
+        """Since the provider was last heard of, or since something is due."""
+        return _now() - max(self._heard_at, self._due_since or 0.0)
+
+    def _see_what_is_due(self) -> bool:
+        if not self._is_due():
+            self._due_since = None
+        elif self._due_since is None:
+            self._due_since = _now()
+        return self._due_since is not None
+
     def _is_due(self) -> bool:
         state = self._conversation
         if not self._limit_s() or state.open_calls:
@@ -119,11 +132,11 @@ class Watchdog:
 
     def _look(self) -> None:
         self._timer = None
-        due = self._is_due()
+        due = self._see_what_is_due()
         # Some providers end a turn only when it must have been heard.
         left_s = self._limit_s() + self._playback.pending_ms / 1_000
         if due:
-            left_s -= _now() - self._heard_at
+            left_s -= self._waited_s
         elif self._unheard_bytes:
             left_s = left_s * self._patience - self._unanswered_s()
         else:
@@ -166,7 +179,7 @@ class Watchdog:
         if step == "reconnect" and not self._control.config.reconnect:
             return False
         self.count += 1
-        waited_ms = (_now() - self._heard_at) * 1_000
+        waited_ms = self._waited_s * 1_000
         self._heard_at = _now()
         self._control.emit(AnswerStalled(step=step, waited_ms=waited_ms, count=self.count))
         words = "\n".join(self._conversation.unanswered)

@@ -98,6 +98,17 @@ async def test_what_is_still_being_heard_is_waited_for(start, sink):
     await quiet(conversation)
 
 
+async def test_nobody_has_been_waiting_while_nobody_had_said_anything(start):
+    """A provider is silent while the user is; the microphone lets the watchdog look meanwhile."""
+    conversation = await start(RealtimeConfig(stall_timeout_s=0.4))
+    conversation.session.send_audio(bytes(960))
+    await asyncio.sleep(0.7)
+    await conversation.session.send_text("hello")
+    await asyncio.sleep(0.2)  # it looks after 0.8 s
+    assert conversation.of(AnswerStalled) == []
+    assert await steps(conversation, 1) == ["nudge"]
+
+
 async def test_a_running_tool_is_no_stall(start):
     async def work(call: ToolCallRequest) -> None:
         await asyncio.sleep(60)
