@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 ENDURANCE = Path(__file__).parent / "bench" / "endurance.py"
-MINUTES = 13
+MINUTES = 8
 FASTER = 1_000
 
 RENEWED = {
-    "openai": (1, ["--renew-after", "480", "--limit", "600"]),
-    "gemini": (3, ["--limit", "240"]),
+    "openai": (1, ["--renew-after", "300", "--limit", "400"]),
+    "gemini": (3, ["--limit", "180"]),
 }
 """How often, and what for: the providers' own limits are far longer than this conversation."""
 

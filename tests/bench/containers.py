@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 Sizes = dict[str, int]
@@ -26,18 +26,12 @@ def sizes(*roots: object) -> Sizes:
     return found
 
 
-def grown(early: Iterable[Sizes], late: Iterable[Sizes]) -> Sizes:
-    """What holds more late than it ever held early, beyond chance."""
-    before, after = _largest(early), _largest(late)
-    return {path: size for path, size in after.items() if size > 1.5 * before.get(path, 0) + 64}
-
-
-def _largest(samples: Iterable[Sizes]) -> Sizes:
-    largest: Sizes = {}
-    for sample in samples:
-        for path, size in sample.items():
-            largest[path] = max(size, largest.get(path, 0))
-    return largest
+def grown(early: Sequence[Sizes], late: Sequence[Sizes]) -> Sizes:
+    """What always holds more late than it ever did early: a queue comes and goes."""
+    paths = {path for sample in late for path in sample}
+    least = {path: min(sample.get(path, 0) for sample in late) for path in paths}
+    most = {path: max(sample.get(path, 0) for sample in early) for path in paths}
+    return {path: size for path, size in least.items() if size > 1.5 * most[path] + 64}
 
 
 def _measure(path: str, value: Any, found: Sizes, seen: set[int]) -> list[object]:
@@ -46,8 +40,8 @@ def _measure(path: str, value: Any, found: Sizes, seen: set[int]) -> list[object
         return [value]
     if isinstance(value, asyncio.Queue):
         value = value._queue  # type: ignore[attr-defined]
-    if not isinstance(value, _CONTAINERS):
-        return []
+    if not isinstance(value, _CONTAINERS) or getattr(value, "maxlen", None) is not None:
+        return []  # what has a greatest length needs no watching
     found[path] = max(len(value), found.get(path, 0))
     if isinstance(value, bytes | bytearray | str) or id(value) in seen:
         return []
