@@ -80,6 +80,7 @@ class OpenAICodec:
         self._setup = wire.write({"type": "session.update", "session": self._plan.session})
         self._turn_detection = self._plan.turn_detection
         self._recognizer = self._plan.recognizer
+        self._instructions = config.instructions
         self._phase: Literal["connecting", "configuring", "running"] = "connecting"
         self._past = past.frames(before.items)
         self._restored_calls = past.open_calls(before.items)
@@ -190,6 +191,7 @@ class OpenAICodec:
             return Output((), plan.warnings)
         frame = wire.write({"type": "session.update", "session": plan.session})
         self._recognizer = plan.recognizer or self._recognizer
+        self._instructions = command.config.instructions
         if plan.changes_turns:
             self._turn_detection = plan.turn_detection
             if not self._vad_answers:
@@ -203,7 +205,9 @@ class OpenAICodec:
         message: dict[str, Any] = {"type": "response.create", "event_id": self._request_id}
         response: dict[str, Any] = {}
         if request.instructions is not None:
-            response["instructions"] = request.instructions
+            # They take the place of the session's, and the answer would fall out of its role.
+            told = (self._instructions, request.instructions)
+            response["instructions"] = "\n\n".join(text for text in told if text)
         if request.interim:
             # Else the model could call the same tool again, and so on for ever.
             response["tool_choice"] = "none"

@@ -44,6 +44,21 @@ def test_a_request_is_sent_at_once_when_nothing_runs(conversation):
     assert conversation.created() == [ResponseStarted(response_id="resp_1")]
 
 
+def test_instructions_for_one_answer_come_on_top_of_the_sessions(fresh):
+    """The protocol replaces them: without the session's the answer would fall out of its role."""
+    config = RealtimeConfig(instructions="You are a pirate.")
+    conversation = fresh(instructions="You are a pirate.").start()
+    conversation.send(RequestResponse(instructions="Be brief."))
+    [message] = conversation.take()
+    assert message["response"]["instructions"] == "You are a pirate.\n\nBe brief."
+    conversation.created()
+    conversation.done()
+    config = config.changed(instructions="You are a monk.")
+    conversation.send(UpdateSession(config=config, changed=frozenset({"instructions"})))
+    conversation.send(RequestResponse(instructions="Be brief."))
+    assert conversation.take()[-1]["response"]["instructions"] == "You are a monk.\n\nBe brief."
+
+
 def test_response_requested_during_answer_waits_for_its_end(conversation):
     conversation.created()
     conversation.send(RequestResponse())
