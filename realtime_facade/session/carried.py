@@ -178,7 +178,7 @@ class Carried:
         self, conversation: Conversation, audible: Iterable[str], *, has_said: bool
     ) -> Owed | None:
         """There is no connection any more; what it owes."""
-        self._foreign |= set(audible)
+        self._foreign = set(audible)
         self._words = tuple(conversation.unanswered)
         self._request = conversation.request or RequestResponse(instructions=ANSWER_NOW)
         # Where nobody reports speech, any of the audio may be the beginning of it.
@@ -205,7 +205,7 @@ class Carried:
 
         Its detector begins anew, and the user may just have begun to speak.
         """
-        self._foreign |= set(audible)
+        self._foreign = set(audible)
         recent = self.turn.recent(OVERLAP_MS)
         self.turn.joined(recent)
         return link.append(recent)
