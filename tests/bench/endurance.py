@@ -21,7 +21,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -29,10 +29,12 @@ from typing import Any
 import hurry
 from containers import Sizes, grown, sizes
 from endurance_peer import report, simulator, url
-from endurance_script import Said, conversation, script
+from endurance_script import Said, conversation, merged, script
 from endurance_user import FAILURES, PATIENCE_S, Conversation, Effects, Speaker, Watch
 
 from realtime_facade import RealtimeConfig, RealtimeVoice, Session
+from realtime_facade.providers.base import Profile
+from realtime_facade.providers.openai import OpenAIProvider
 
 MEASURE_S = 120.0
 NEVER_S = 10**7
@@ -103,13 +105,20 @@ def _rss_mb() -> float:
     return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
+class PatientProvider(OpenAIProvider):
+    """Sends no pings: 20 s for an answer are a third of one in the machine's time."""
+
+    def profile(self, config: RealtimeConfig) -> Profile:
+        return replace(super().profile(config), ping_interval_s=None)
+
+
 async def hold(address: str, options: argparse.Namespace, *, limited: bool) -> Figures:
     """One conversation, from its beginning to its end."""
     loop, speaker = asyncio.get_running_loop(), Speaker()
     watch, effects = Watch(speaker), Effects(options.seed)
     await speaker.start()
     voice = RealtimeVoice(
-        options.wire,
+        PatientProvider() if options.apart and options.wire == "openai" else options.wire,
         RealtimeConfig(
             model=options.model,
             tools=[effects.look_up, effects.tarry],
@@ -213,13 +222,18 @@ def problems(figures: Figures, options: argparse.Namespace, *, limited: bool) ->
     if options.apart:
         return bad
     bad += [f"a gap of {gap:.0f} ms" for gap in figures.gaps_ms if gap > LONGEST_GAP_MS]
+    last = [(who, text) for who, text in figures.connections[-1]["last"]]
     if options.cutting_in:
+        # What was not heard can only be taken back on this wire.
+        if options.wire == "openai":
+            last = [one for one in last if one[0] != "tool"]
+            known = merged(figures.history)[-len(last) :]
+            bad += _differences("the provider's memory", known, last)
         return bad
     wanted = conversation(script(options.hours * 3_600, options.seed))
     spoken = [text for who, text in wanted if who == "assistant"]
     bad += _differences("heard", spoken, figures.heard)
     bad += _differences("history", [one for one in wanted if one[0] != "tool"], figures.history)
-    last = [tuple(said) for said in figures.connections[-1]["last"]]
     return bad + _differences("the provider's memory", wanted[-len(last) :], last)
 
 
