@@ -201,7 +201,10 @@ class GeminiCodec:
     def _tool_result(self, result: SendToolResult) -> Output:
         if result.call_id in self._restored_calls:
             self._restored_calls.answer(result)
-            return Output(() if self._talk.answering else self._told_results()[0])
+            if self._talk.answering:
+                return NOTHING
+            told, answered = self._told_results()
+            return Output(told, (TurnEnded(),) if told and not answered else ())
         if result.call_id in self._talk.cancelled_calls:
             self._talk.cancelled_calls.remove(result.call_id)
             return NOTHING

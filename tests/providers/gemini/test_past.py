@@ -160,6 +160,14 @@ def test_a_result_that_wants_no_answer_gets_none(resume):
     assert "sunny" in str(frame)
 
 
+def test_the_turn_ends_with_results_that_want_no_answer(resume):
+    again = resume(*(ToolRound(call_id=name, function_name="weather") for name in "ab"))
+    assert again.codec.send(result("a", "sunny", respond=False)).events == ()
+    assert again.codec.send(result("b", "sunny", respond=False)).events == (TurnEnded(),)
+    again = resume(ToolRound(call_id="a", function_name="weather"))
+    assert again.codec.send(result("a", "sunny")).events == (), "it ends with the answer"
+
+
 def test_after_a_declared_history_an_answer_is_asked_for_in_words(resume):
     again = resume(SeedMessage.user("Hi"))
     assert again.send(RequestResponse()) == [{"realtimeInput": {"text": NOTE + "Answer now."}}]
