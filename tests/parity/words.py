@@ -27,7 +27,7 @@ HELLO = "hello there young human woman smile again"
 PLACE = "right below those green trees where birds dwell"
 WEATHER = "today looks sunny while later heavy rains begin"
 GOODBYE = "thank every guest leave early since night falls"
-WORDS = f"{HELLO} {PLACE} {WEATHER} {GOODBYE}".split()
+WORDS: list[str] = f"{HELLO} {PLACE} {WEATHER} {GOODBYE}".split()
 WORD_MS = 400
 """Five letters and a space at 15 characters a second, so that words can be matched with audio."""
 SCENARIO = f"""
