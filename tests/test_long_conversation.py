@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 ENDURANCE = Path(__file__).parent / "bench" / "endurance.py"
-MINUTES = 8
+MINUTES = 9
 FASTER = 1_000
 
 RENEWED = {
     "openai": (1, ["--renew-after", "300", "--limit", "400"]),
-    "gemini": (3, ["--limit", "180"]),
+    # With a tool that takes longer than the provider waits after it has announced the end.
+    "gemini": (3, ["--limit", "180", "--seed", "10"]),
 }
 """How often, and what for: the providers' own limits are far longer than this conversation."""
 
@@ -38,14 +39,15 @@ async def test_nobody_notices_that_connections_are_renewed():
     """Each word is heard once on both sides, nothing gapes, and the uncut one was the same."""
     time = ("--hours", str(MINUTES / 60), "--factor", str(FASTER), "--compare")
     runs = await asyncio.gather(*(hold(wire, *time, *how) for wire, (_, how) in RENEWED.items()))
-    for (renewals, _), (code, result) in zip(RENEWED.values(), runs, strict=True):
+    for (wire, (renewals, _)), (code, result) in zip(RENEWED.items(), runs, strict=True):
         assert result["problems"] == []
         assert code == 0
         states = result["figures"]["states"]
         assert states["renewing"] >= renewals
+        assert ("answering" in result["figures"]["renewed while"]) == (wire == "gemini")
         assert "reconnecting" not in states
         assert result["uncut"]["connections"] == 1
-        assert result["figures"]["turns"] > MINUTES
+        assert result["figures"]["turns"] >= MINUTES
         assert result["figures"]["longest gap, ms"] < 200
 
 

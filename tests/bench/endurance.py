@@ -258,6 +258,9 @@ def summary(figures: Figures) -> dict[str, Any]:
         "processor, %": round(100 * cpu_s / real_s, 1),
         "connections": len(figures.connections),
         "states": dict(Counter(change["state"] for change in figures.changes)),
+        "renewed while": dict(
+            Counter(c["phase"] for c in figures.changes if c["state"] == "renewing")
+        ),
         "without a connection, ms": [round(gap) for gap in arrived],
         "gaps within an item": len(figures.gaps_ms),
         "longest gap, ms": round(max(figures.gaps_ms, default=0)),

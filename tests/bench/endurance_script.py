@@ -68,8 +68,8 @@ def script(seconds: float, seed: int, *, cutting_in: bool = False) -> list[Turn]
     return turns
 
 
-TARRY_S = 75.0
-"""How long the slow tool takes: longer than an announced end leaves."""
+TARRY_S = 150.0
+"""How long the slow tool takes: longer than an announced end can wait for it."""
 
 
 def calls_of(words: str) -> list[int]:

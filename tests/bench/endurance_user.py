@@ -59,6 +59,10 @@ class Watch(Observer):
         self._item = ""
         self._open = False
 
+    @property
+    def is_connected(self) -> bool:
+        return self.changes[-1]["state"] == "connected"
+
     def attach(self, control: Control) -> None:
         self._control = control
 
@@ -162,6 +166,9 @@ class Conversation:
                 cut = following is not None and following.cuts_in
                 await self._listen(turn, cut_short=cut)
                 self.turns += 1
+            done_at = self._loop.time()
+            while not self._watch.is_connected:
+                await self._pause(done_at, "the connection is not made again")
         finally:
             sending.cancel()
             await asyncio.wait([sending])
