@@ -24,8 +24,9 @@ from .state import Conversation, Owed
 
 PAST_CHARACTERS = 60_000
 """What a new connection is told of a conversation at most: its newest part, about 15 000 tokens."""
-OVERLAP_MS = 500
-"""So much of the microphone is heard by a connection that takes over, besides by the one before."""
+OVERLAP_MS = 2_000
+"""So much of the microphone is heard by a connection that takes over, besides by the one before:
+the user may have begun to speak, and the word of it be still under way, on a slow network too."""
 SURE_AFTER = 3
 """Handles until the result of a tool counts as known to the provider. A handle does not say what
 had been read when it was made, and what was sent shortly before may be lost with its connection."""
@@ -208,7 +209,7 @@ class Carried:
         self._foreign = set(audible)
         recent = self.turn.recent(OVERLAP_MS)
         self.turn.joined(recent)
-        return link.append(recent)
+        return self._heard_by(link, recent)
 
     def is_foreign(self, command: AnyCommand) -> bool:
         """Whether it is about an item that the connection in use does not know."""
@@ -235,8 +236,7 @@ class Carried:
             send(command)
         for piece in self.turn.replay():
             if isinstance(piece, bytes):
-                for pcm in chunks(piece, 100, self._rate):
-                    events.extend(link.append(pcm, may_drop=False))
+                events.extend(self._heard_by(link, piece))
             else:
                 send(piece)
         if asked:
@@ -246,6 +246,11 @@ class Carried:
         elif owed == "rest":
             send(RequestResponse(instructions=GO_ON))
         return events
+
+    def _heard_by(self, link: Link, audio: bytes) -> list[Event]:
+        """Let a connection hear what another one has heard."""
+        pieces = chunks(audio, 100, self._rate)
+        return [event for pcm in pieces for event in link.append(pcm, may_drop=False)]
 
 
 def _asks(command: AnyCommand) -> bool:

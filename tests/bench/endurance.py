@@ -213,7 +213,7 @@ def problems(figures: Figures, options: argparse.Namespace, *, limited: bool) ->
     for change in figures.changes:
         if change["state"] == "reconnecting" and limited:
             bad.append(f"a connection was lost: {change}")
-        elif change["within_item"]:
+        elif change["within_item"] and change["reason"]:
             bad.append(f"a connection was changed within an item: {change}")
     for connection in figures.connections:
         outputs = Counter(connection["outputs"])

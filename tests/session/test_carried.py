@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from realtime_facade.audio.playback import Playback
 from realtime_facade.config import RealtimeConfig, VADMode
-from realtime_facade.conversation import SeedMessage, ToolRound
+from realtime_facade.conversation import ConversationHistory, SeedMessage, ToolRound
 from realtime_facade.events import (
     AudioChunk,
     AudioDropped,
@@ -29,7 +29,14 @@ from realtime_facade.events import (
     TurnEnded,
 )
 from realtime_facade.providers.base import Profile
-from realtime_facade.session.carried import ANSWER_NOW, GO_ON, PAST_CHARACTERS, Pace
+from realtime_facade.session.carried import (
+    ANSWER_NOW,
+    GO_ON,
+    OVERLAP_MS,
+    PAST_CHARACTERS,
+    Carried,
+    Pace,
+)
 from realtime_facade.session.state import Conversation, Phase
 
 from .conftest import conversations
@@ -619,6 +626,22 @@ async def test_a_command_that_the_new_connection_refuses_is_an_error_and_the_res
 
 
 # -- words and sound -----------------------------------------------------------------------------
+
+
+def test_what_two_connections_hear_is_not_dropped_on_the_way_to_the_second():
+    class Ear:
+        def __init__(self) -> None:
+            self.heard: list[tuple[bytes, bool]] = []
+
+        def append(self, pcm: bytes, *, may_drop: bool = True) -> tuple[()]:
+            self.heard.append((pcm, may_drop))
+            return ()
+
+    carried, ear = Carried(ConversationHistory(), 24_000), Ear()
+    carried.turn.add(VOICE * 150)
+    carried.overlapped((), ear)
+    assert b"".join(pcm for pcm, _ in ear.heard) == VOICE * (OVERLAP_MS // 20)
+    assert not any(may_drop for _, may_drop in ear.heard)
 
 
 def test_words_whose_sound_has_not_come_were_not_said():

@@ -378,12 +378,12 @@ async def test_a_renewal_at_a_quiet_moment_overlaps(start):
 
 async def test_the_microphone_is_heard_by_both_for_a_moment(start):
     conversation = await start(RealtimeConfig(renew_after_s=0.05), connections=2)
-    for _ in range(100):
+    for _ in range(150):
         conversation.session.send_audio(VOICE)
     await settled(conversation, 2)
     conversation.session.send_audio(VOICE)
     frames = await conversation.sent()
-    assert sum(frame["bytes"] for frame in frames) == len(VOICE) * (25 + 1)
+    assert sum(frame["bytes"] for frame in frames) == len(VOICE) * (100 + 1)
 
 
 @pytest.mark.parametrize(
