@@ -231,7 +231,8 @@ class Conversation:
                 self._stale.discard(event.response_id)
             case TurnEnded():
                 self.answering = False
-                if event.response_id != self._cut:  # else what is expected came after it
+                # What was said after the answer had begun, or cut it, waits for the next one.
+                if event.response_id != self._cut and not self.unanswered:
                     self.expecting = self.asked = False
             case ErrorOccurred():
                 # A refused request brings no answer; a running answer ends with its own event.

@@ -172,7 +172,11 @@ class Line:
             ConnectionClosed: If the connection is over.
         """
         while True:
-            frame = await self._connection.recv()
+            try:
+                frame = await self._connection.recv()
+            except ConcurrencyError:  # `read_on` does: nothing is said any more.
+                await self._connection.wait_closed()
+                continue
             if self._deaf:  # It never arrived.
                 continue
             self.record.frames_in += 1

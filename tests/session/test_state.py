@@ -119,3 +119,13 @@ def test_the_end_of_a_cut_answer_does_not_end_the_wait_for_the_next_one(conversa
     conversation.on_event(SpeechStopped())
     conversation.on_event(TurnEnded(response_id="r1"))
     assert conversation.phase is Phase.THINKING
+
+
+def test_what_was_asked_while_an_answer_ran_is_still_due_when_it_ends(conversation):
+    conversation.on_event(ResponseStarted(response_id="r"))
+    conversation.reply()
+    conversation.on_command(SendText(text="goodbye"))
+    conversation.on_event(ResponseDone(response_id="r"))
+    conversation.on_event(TurnEnded(response_id="r"))
+    assert conversation.phase is Phase.THINKING
+    assert conversation.lost(has_said=False) == "words"

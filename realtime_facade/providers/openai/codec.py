@@ -334,7 +334,12 @@ class OpenAICodec:
         details = response.status_details or wire.StatusDetails()
         fault = details.error or wire.Fault(message="the answer failed")
         status = _STATUS.get(response.status, "incomplete")
-        events = self._speech.end_of(response.id)
+        events: list[Event] = []
+        if self._turns.requested and self._turns.active is None:
+            # Its beginning got lost on the way; the request would be waited for for ever.
+            self._turns.created(response.id)
+            events.append(ResponseStarted(response_id=response.id))
+        events += self._speech.end_of(response.id)
         if status == "cancelled":
             by_speech = details.reason == "turn_detected"
             events.append(

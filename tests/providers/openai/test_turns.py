@@ -494,3 +494,15 @@ def test_a_filler_that_was_refused_waits_as_a_filler(conversation):
     conversation.send(result("a"))
     conversation.done("resp_other")
     assert "response" not in conversation.take()[-1], "the result is there: nothing to fill"
+
+
+def test_an_answer_whose_beginning_was_lost_ends_and_blocks_nothing(conversation):
+    conversation.send(SendText(text="hello"))
+    conversation.take()
+    events = conversation.done("resp_1")
+    assert kinds(events) == ["ResponseStarted", "ResponseDone", "TurnEnded"]
+    conversation.send(SendText(text="again"))
+    assert [m["type"] for m in conversation.take()] == [
+        "conversation.item.create",
+        "response.create",
+    ]
