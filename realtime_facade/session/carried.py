@@ -141,6 +141,8 @@ class Carried:
         self._handle: tuple[str, str, str] | None = None
         self._noted: deque[int] = deque(maxlen=SURE_AFTER)
         """Positions in the history at which handles came, the newest last."""
+        self._told_at = 0
+        """The position when a connection was told of it last."""
         self._connections = 0
         self._owed: Owed | None = None
         self._words: tuple[str, ...] = ()
@@ -151,7 +153,9 @@ class Carried:
     def resumable(self, event: SessionResumable, profile: Profile) -> None:
         """The provider remembers the conversation as it is now."""
         self._handle = (event.handle, profile.provider, profile.model)
-        self._noted.append(self._history.position)
+        # One that comes at once was made before the connection had read what it was told.
+        if self._history.position != self._told_at:
+            self._noted.append(self._history.position)
 
     def forget_handle(self) -> None:
         """The provider does not remember after all."""
@@ -164,11 +168,12 @@ class Carried:
         if self._handle is not None and profile.supports_resumption:
             text, provider, model = self._handle
             if (provider, model) == (profile.provider, profile.model):
-                handle, since = text, self._noted[-1]
+                handle, since = text, self._noted[-1] if self._noted else 0
                 results_since = self._noted[0] if len(self._noted) == SURE_AFTER else 0
         items = self.waiting.not_among(self._history.as_past(since, results_since))
         if self._owed == "words":
             items, self._again = _without(items, self._words)
+        self._told_at = self._history.position
         # Counted here and not where one stands: ids must differ from those of any other attempt.
         self._connections += 1
         told = _newest(items)

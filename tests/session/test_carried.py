@@ -354,6 +354,33 @@ async def test_a_handle_knows_the_words_already(lost):
     assert said(frames) == [("ask", ANSWER_NOW)]
 
 
+def test_a_handle_that_comes_at_once_was_made_before_the_past_was_read():
+    profile = Profile(provider="plain", model="test", supports_resumption=True)
+    history = ConversationHistory()
+    carried = Carried(history, 24_000)
+    history.begin("user", "What is this?")
+    carried.resumable(SessionResumable(handle="first"), profile)
+    history.begin("assistant", "A test.")
+    assert carried.past(profile).items == (assistant("A test."),)
+    carried.resumable(SessionResumable(handle="second"), profile)
+    again = carried.past(profile)
+    assert (again.handle, again.items) == ("second", (assistant("A test."),))
+    history.begin("user", "Is it?")
+    carried.resumable(SessionResumable(handle="third"), profile)
+    again = carried.past(profile)
+    assert (again.handle, again.items) == ("third", ())
+
+
+async def test_a_handle_may_be_older_than_words_that_nobody_answers_yet(lost):
+    profile = Profile(provider="plain", model="test", supports_resumption=True)
+    talk = await lost(profile=profile)
+    await talk.session.send_text("Who am I?")
+    await talk.conversation.receive(SessionResumable(handle="h"))
+    past, frames = await talk.lose_and_find()
+    assert past == []
+    assert said(frames) == [("text", "Who am I?")]
+
+
 # -- an answer comes -----------------------------------------------------------------------------
 
 
