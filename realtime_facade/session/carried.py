@@ -146,6 +146,8 @@ class Carried:
         self._connections = 0
         self._owed: Owed | None = None
         self._words: tuple[str, ...] = ()
+        self._begun = False
+        """Whether an answer to the words had begun."""
         self._again: list[str] = []
         """Those of the words that the newest connection was not told as past."""
         self._request = RequestResponse(instructions=ANSWER_NOW)
@@ -172,7 +174,10 @@ class Carried:
                 results_since = self._noted[0] if len(self._noted) == SURE_AFTER else 0
         items = self.waiting.not_among(self._history.as_past(since, results_since))
         if self._owed == "words":
-            items, self._again = _without(items, self._words)
+            items, again = _without(items, self._words)
+            # A handle that came after the words may have been made before they arrived, unless
+            # an answer to them had begun.
+            self._again = again if handle is None or self._begun else list(self._words)
         self._told_at = self._history.position
         # Counted here and not where one stands: ids must differ from those of any other attempt.
         self._connections += 1
@@ -187,6 +192,7 @@ class Carried:
         self._foreign = set(audible)
         self._words = tuple(conversation.unanswered)
         self._request = conversation.request or RequestResponse(instructions=ANSWER_NOW)
+        self._begun = conversation.active_response is not None and not conversation.replied
         # Where nobody reports speech, any of the audio may be the beginning of it.
         hearing_unsure = conversation.is_quiet
         begun = conversation.active_response is not None and conversation.replied

@@ -378,7 +378,7 @@ async def test_a_handle_may_be_older_than_words_that_nobody_answers_yet(lost):
     await talk.conversation.receive(SessionResumable(handle="h"))
     past, frames = await talk.lose_and_find()
     assert past == []
-    assert said(frames) == [("text", "Who am I?")]
+    assert said(frames) == [("text", "Who am I?", True)]
 
 
 # -- an answer comes -----------------------------------------------------------------------------
