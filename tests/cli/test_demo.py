@@ -99,7 +99,7 @@ steps = [{ say = "Hello." }]
     question = Question("hello", await speech("hello"))
     async with Simulator(scenario=lost) as simulator:
         provider = OpenAIProvider(api_key="any", base_url=simulator.openai_url)
-        with pytest.raises(RealtimeError, match="the session ended: .*simulated"):
+        with pytest.raises(RealtimeError, match=r"the session ended: .*simulated"):
             await run([question], provider, out=None, show=JsonShow(lambda _: None))
 
 
