@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 Sizes = dict[str, int]
@@ -26,12 +26,29 @@ def sizes(*roots: object) -> Sizes:
     return found
 
 
-def grown(early: Sequence[Sizes], late: Sequence[Sizes]) -> Sizes:
-    """What always holds more late than it ever did early: a queue comes and goes."""
-    paths = {path for sample in late for path in sample}
-    least = {path: min(sample.get(path, 0) for sample in late) for path in paths}
-    most = {path: max(sample.get(path, 0) for sample in early) for path in paths}
-    return {path: size for path, size in least.items() if size > 1.5 * most[path] + 64}
+class Growth:
+    """Finds what always holds more late than it ever did early: a queue comes and goes."""
+
+    def __init__(self) -> None:
+        self._most: Sizes = {}
+        self._least: Sizes | None = None
+
+    def early(self, sample: Sizes) -> None:
+        """A sample of the beginning."""
+        for path, size in sample.items():
+            self._most[path] = max(size, self._most.get(path, 0))
+
+    def late(self, sample: Sizes) -> None:
+        """A sample of the end."""
+        least = sample if self._least is None else self._least
+        self._least = {
+            path: min(size, least[path]) for path, size in sample.items() if path in least
+        }
+
+    def found(self) -> Sizes:
+        """What grew beyond chance."""
+        least = self._least or {}
+        return {p: size for p, size in least.items() if size > 1.5 * self._most.get(p, 0) + 64}
 
 
 def _measure(path: str, value: Any, found: Sizes, seen: set[int]) -> list[object]:

@@ -27,7 +27,7 @@ from statistics import median
 from typing import Any
 
 import hurry
-from containers import Sizes, grown, sizes
+from containers import Growth, Sizes, sizes
 from endurance_peer import report, simulator, url
 from endurance_script import Said, conversation, merged, script
 from endurance_user import FAILURES, PATIENCE_S, Conversation, Effects, Speaker, Watch
@@ -69,33 +69,39 @@ class Figures:
 
 
 class Memory:
-    """Measures the process and every container of the package, now and then."""
+    """Measures the process and every container of the package, now and then.
 
-    def __init__(self, session: Session, *roots: object) -> None:
+    Args:
+        hours: How long it will go on: the first quarter is compared with the last one.
+        roots: Where the containers are.
+    """
+
+    def __init__(self, hours: float, *roots: object) -> None:
         self.rss_mb: list[tuple[float, float]] = []
-        self._session, self._roots = session, roots
-        self._sizes: list[Sizes] = []
+        self._quarter_s = hours * 900
+        self._roots = roots
+        self._growth = Growth()
 
     async def run(self) -> None:
-        began = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         while True:
             gc.collect()
-            now_s = asyncio.get_running_loop().time() - began
+            now_s = loop.time() - began
             self.rss_mb.append((round(now_s), _rss_mb()))
-            self._sizes.append(sizes(self._session, *self._roots))
+            if now_s < self._quarter_s:
+                self._growth.early(sizes(*self._roots))
+            elif now_s > 3 * self._quarter_s:
+                self._growth.late(sizes(*self._roots))
             await asyncio.sleep(MEASURE_S)
 
     def grown(self) -> Sizes:
-        """What holds more in the last quarter than in the first, the history excepted.
-
-        Nothing of a conversation that is too short to tell.
-        """
-        quarter = len(self._sizes) // 4
-        if quarter * MEASURE_S < 600:
+        """What grew, the history excepted; nothing where it was too short to tell."""
+        if self._quarter_s < 600:
             return {}
         return {
             path: size
-            for path, size in grown(self._sizes[:quarter], self._sizes[-quarter:]).items()
+            for path, size in self._growth.found().items()
             if not path.startswith(("ConversationHistory.", "Watch."))
         }
 
@@ -137,7 +143,7 @@ async def hold(address: str, options: argparse.Namespace, *, limited: bool) -> F
     failed: list[str] = []
     async with voice.connect() as session:
         talk = Conversation(session, watch, speaker, options.seed)
-        memory = Memory(session, speaker, voice)
+        memory = Memory(options.hours, session, speaker, voice)
         measuring = asyncio.create_task(memory.run())
         try:
             await talk.hold(turns)
@@ -193,7 +199,8 @@ def _held_apart(options: argparse.Namespace, limit_s: float | None, *, limited: 
         assert peer.stdin is not None
         assert peer.stdout is not None
         address = peer.stdout.readline().strip()
-        figures = hurry.run(hold(address, options, limited=limited), options.factor)
+        work = hold(address, options, limited=limited)
+        figures = hurry.run(work, options.factor, stands_still=False)
         peer.stdin.write("\n")
         peer.stdin.flush()
         figures.connections = json.loads(peer.stdout.readline())

@@ -4,9 +4,10 @@ A simulated provider has a clock; the package under test has none, it sleeps on 
 this one an hour's limit, an announced end in a minute and a pause between attempts all pass as
 many times faster, for both sides alike.
 
-Time passes only while the loop waits. It stands still while anybody computes, and while a busy
+By default time passes only while the loop waits. It stands still while anybody computes, and while a busy
 machine lets the process wait for its turn: 10 ms of that would be 0.6 s of the conversation, and
-a gap that says nothing of the package. So figures in this time do not depend on the machine.
+a gap that says nothing of the package. So figures in this time do not depend on the machine. A
+loop that keeps time with another process cannot do that: there the machine's delays count.
 """
 
 import asyncio
@@ -45,12 +46,16 @@ class _Selector(selectors.SelectSelector):
 class HurryingLoop(asyncio.SelectorEventLoop):
     """Its `time()` is in seconds that are `factor` times shorter."""
 
-    def __init__(self, factor: float) -> None:
+    def __init__(self, factor: float, *, stands_still: bool = True) -> None:
         self._hurrying = _Selector(factor)
+        self._factor = None if stands_still else factor
+        self._began = time.monotonic()
         super().__init__(self._hurrying)
 
     def time(self) -> float:
-        return self._hurrying.now
+        if self._factor is None:
+            return self._hurrying.now
+        return self._began + (time.monotonic() - self._began) * self._factor
 
 
 class LoopClock:
@@ -69,7 +74,11 @@ class LoopClock:
         await asyncio.sleep(max(0.0, seconds))
 
 
-def run(work: Coroutine[Any, Any, T], factor: float) -> T:
+def run(work: Coroutine[Any, Any, T], factor: float, *, stands_still: bool = True) -> T:
     """As `asyncio.run`, in a hurry."""
-    with asyncio.Runner(loop_factory=lambda: HurryingLoop(factor)) as runner:
+
+    def loop() -> HurryingLoop:
+        return HurryingLoop(factor, stands_still=stands_still)
+
+    with asyncio.Runner(loop_factory=loop) as runner:
         return runner.run(work)
