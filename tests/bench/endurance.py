@@ -32,7 +32,7 @@ from endurance_peer import report, simulator, url
 from endurance_script import Said, conversation, merged, script
 from endurance_user import FAILURES, PATIENCE_S, Conversation, Effects, Speaker, Watch
 
-from realtime_facade import RealtimeConfig, RealtimeVoice, Session
+from realtime_facade import RealtimeConfig, RealtimeVoice
 from realtime_facade.providers.base import Profile
 from realtime_facade.providers.openai import OpenAIProvider
 
@@ -40,6 +40,7 @@ MEASURE_S = 120.0
 NEVER_S = 10**7
 WARM_S = 1_800.0
 LONGEST_GAP_MS = 200
+MOST_GROWTH_MB = 5
 
 
 @dataclass
@@ -227,6 +228,9 @@ def problems(figures: Figures, options: argparse.Namespace, *, limited: bool) ->
         bad += [f"told twice of {call}" for call, times in outputs.items() if times > 1]
     bad += [f"{path} grew to {size}" for path, size in figures.grew.items()]
     if options.apart:
+        warm = [mb for at_s, mb in figures.rss_mb if at_s >= WARM_S]
+        if warm and warm[-1] - warm[0] > MOST_GROWTH_MB:
+            bad.append(f"{warm[-1] - warm[0]:.1f} MB more than after {WARM_S / 60:g} minutes")
         return bad
     bad += [f"a gap of {gap:.0f} ms" for gap in figures.gaps_ms if gap > LONGEST_GAP_MS]
     last = [(who, text) for who, text in figures.connections[-1]["last"]]

@@ -4,9 +4,9 @@ A simulated provider has a clock; the package under test has none, it sleeps on 
 this one an hour's limit, an announced end in a minute and a pause between attempts all pass as
 many times faster, for both sides alike.
 
-By default time passes only while the loop waits. It stands still while anybody computes, and while a busy
-machine lets the process wait for its turn: 10 ms of that would be 0.6 s of the conversation, and
-a gap that says nothing of the package. So figures in this time do not depend on the machine. A
+By default time passes only while the loop waits. It stands still while anybody computes, and while
+a busy machine lets the process wait for its turn: 10 ms of that would be 0.6 s of the conversation,
+and a gap that says nothing of the package. So figures in this time do not depend on the machine. A
 loop that keeps time with another process cannot do that: there the machine's delays count.
 """
 
