@@ -6,7 +6,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+
+from .bench.endurance_script import RATE, Words, sounding, speech, understood
 
 ENDURANCE = Path(__file__).parent / "bench" / "endurance.py"
 MINUTES = 9
@@ -51,11 +54,35 @@ async def test_nobody_notices_that_connections_are_renewed():
         assert result["figures"]["longest gap, ms"] < 200
 
 
-async def test_what_is_lost_is_told():
-    """A run that found nothing would be worthless: here the provider does not wait for anybody."""
+# -- a run that finds nothing is worth as much as what would find something -------------------------
+
+
+async def test_a_connection_that_is_lost_is_told():
+    """Here the provider does not wait for a renewal."""
     code, result = await hold(
         *("openai", "--hours", "0.1", "--factor", str(FASTER)),
         *("--limit", "100", "--renew-after", "1000"),
     )
     assert code == 1
     assert any("a connection was lost" in problem for problem in result["problems"])
+
+
+def test_a_sample_that_is_lost_or_doubled_is_told():
+    samples = np.frombuffer(sounding("apple") + sounding("apple") + sounding("bread"), "<i2")
+    for heard, words in [
+        (samples, "apple apple bread"),
+        (samples[1:], "apple apple*9599 bread"),
+        (np.append(samples, samples[-1]), "apple apple bread bread*1"),
+    ]:
+        ear = Words()
+        for piece in np.array_split(heard, 7):
+            ear.hear(np.append(piece, np.zeros(3, np.int16)))
+        assert " ".join(ear.take()) == words
+
+
+def test_a_part_of_a_word_that_is_lost_or_doubled_is_told():
+    said = speech("story apple")
+    tenth = RATE // 10 * 2
+    assert understood(said, RATE) == "story apple"
+    assert understood(said[tenth:], RATE) == "story*200 apple"
+    assert understood(said[:tenth] + said, RATE) == "story*400 apple"
