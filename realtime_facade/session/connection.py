@@ -11,57 +11,32 @@ It decides when there is a connection and to whom; what has to be said over it i
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
-from tenacity import (
-    AsyncRetrying,
-    RetryCallState,
-    retry_if_exception,
-    stop_after_delay,
-    wait_exponential_jitter,
-)
-
-from ..config import RealtimeConfig
 from ..errors import RealtimeError, SessionClosed
 from ..events import ConnectionChanged, ConnectionState, Event, ProviderSwitched, SessionStarted
-from ..providers.base import Past, Profile, Provider
+from ..providers.base import Profile, Provider
 from ..providers.registry import provider_named
 from .link import Link, LinkOwner
+from .reach import Dial, Reach, Teller, because
 
 logger = logging.getLogger("realtime_facade")
 
-Dial = Callable[[Provider, RealtimeConfig, Callable[[Profile], Past]], Awaitable[Link]]
-"""Opens a connection that the provider has accepted; raises `RealtimeError`."""
-
-FIRST_PAUSE_S, LONGEST_PAUSE_S, JITTER_S = 0.05, 0.6, 0.1
-"""Between attempts to reconnect. People wait at the other end, so the pause stays short; the
-budget bounds how often."""
-FAILOVER_PATIENCE_S = 5.0
-"""How long a provider is tried again while another one could take over."""
 RENEW_AT = 0.9
 """Of a connection's longest life: from then on the next quiet moment is used."""
 LAST_MOMENT_S = 5.0
 """Before an announced end: the connection is renewed, quiet or not."""
-STABLE_S = 10.0
-"""A connection that has lived so long was a good one, though nobody may have spoken."""
 GOODBYE_S = 0.3
 """How long the next connection waits for the goodbyes of the one before."""
-ACCOUNT = ("authentication", "quota")
-"""Causes of a refusal that have nothing to do with a conversation's handle."""
 RETRY_S = 5.0
 """After a renewal that failed; the old connection still serves."""
 LEAST_LISTENING_S = 0.1
 """Between two looks at a listener who takes longer than expected."""
 
 
-class Host(LinkOwner, Protocol):
+class Host(LinkOwner, Teller, Protocol):
     """Whose connection it is."""
-
-    @property
-    def config(self) -> RealtimeConfig:
-        """The configuration in force."""
-        ...
 
     @property
     def is_quiet(self) -> bool:
@@ -83,10 +58,6 @@ class Host(LinkOwner, Protocol):
         """Whether the newest connection was told everything."""
         ...
 
-    def past(self, profile: Profile) -> Past:
-        """What a new connection has to know."""
-        ...
-
     def joined(self, profile: Profile) -> None:
         """A connection is going to be used."""
 
@@ -95,9 +66,6 @@ class Host(LinkOwner, Protocol):
 
     def arrived(self, *, overlapped: bool) -> None:
         """There is a new connection; say what it has to hear."""
-
-    def forget_handle(self) -> None:
-        """The provider refused to resume: tell it everything next time."""
 
     def give_up(self, error: RealtimeError, code: int | None) -> None:
         """There will be no connection any more."""
@@ -146,10 +114,7 @@ class ConnectionKeeper:
         self._open: set[Link] = set()
         """Links that are not closed yet; more than one while one takes over from another."""
         self._left_at = 0.0
-        self._trouble_since: float | None = None
-        """When the first of several losses was, between which nothing got done."""
-        self._losses = 0
-        self._used_at = 0.0
+        self._reach = Reach(dial, host, self._enter)
 
     # -- from outside -------------------------------------------------------------------------
 
@@ -163,7 +128,7 @@ class ConnectionKeeper:
         errors: list[RealtimeError] = []
         for provider in self._providers:
             if errors:
-                self._enter(_because(errors[-1], "connecting", provider))
+                self._enter(because(errors[-1], "connecting", provider))
             try:
                 link = await self._dial(provider, self._host.config, self._host.past)
             except RealtimeError as error:
@@ -186,7 +151,7 @@ class ConnectionKeeper:
 
     def works(self) -> None:
         """An answer came through: what was lost before is no sign any more."""
-        self._trouble_since, self._losses = None, 0
+        self._reach.works()
 
     def renew(self, reason: str, *, within_s: float | None = None) -> None:
         """Change to a fresh connection at the next quiet moment, at the latest `within_s`."""
@@ -259,9 +224,9 @@ class ConnectionKeeper:
         if not self._host.config.reconnect:
             self._give_up(error, code)
             return
-        self._enter(_because(error, "reconnecting", self.provider, code=code))
+        self._enter(because(error, "reconnecting", self.provider, code=code))
         try:
-            link, provider = await self._reach(error)
+            link, provider = await self._reach.anybody(self.provider, self._others, error)
         except RealtimeError as failed:
             # What happened first says more than that the attempts failed too, unless one was final.
             self._give_up(error if failed.retryable else failed, code)
@@ -273,7 +238,7 @@ class ConnectionKeeper:
         self._enter(ConnectionChanged(state="renewing", provider=self.provider.name, reason=reason))
         await self._hang_up(old, 1.0)
         try:
-            link, provider = await self._reach(None)
+            link, provider = await self._reach.anybody(self.provider, self._others, None)
         except RealtimeError as failed:
             self._give_up(failed, None)
             return
@@ -311,89 +276,19 @@ class ConnectionKeeper:
         self._arrive(link, provider, reason, overlapped=True)
         await self._hang_up(old, 1.0)
 
-    async def _reach(self, error: RealtimeError | None) -> tuple[Link, Provider]:
-        """A new connection, to the provider in use or else to the next one that can be had."""
-        others = [other for other in self._providers if other is not self.provider]
-        others.sort(key=lambda other: other is not self._target)
-        budget_s = self._host.config.reconnect_budget_s
-        patience_s = min(budget_s, FAILOVER_PATIENCE_S) if others else budget_s
-        left_s = patience_s - self._troubled_s()
-        failed = error
-        if error is None or (error.retryable and left_s > 0):
-            # A connection that breaks as soon as it is used is not made again at once.
-            if self._losses:
-                await asyncio.sleep(min(FIRST_PAUSE_S * 2**self._losses, LONGEST_PAUSE_S))
-            try:
-                return await self._attempt(self.provider, left_s), self.provider
-            except RealtimeError as refused:
-                failed = refused
-        # Another provider has to be told everything.
-        self._host.forget_handle()
-        for provider in others:
-            if failed is not None:
-                self._enter(_because(failed, "reconnecting", provider))
-            try:
-                return await self._attempt(provider, FAILOVER_PATIENCE_S), provider
-            except RealtimeError as refused:
-                failed = refused
-        assert failed is not None  # noqa: S101 - somebody was tried
-        raise failed
-
-    def _troubled_s(self) -> float:
-        """How long nothing has got done; 0 for a first loss."""
-        now = asyncio.get_running_loop().time()
-        if self._trouble_since is None or now - self._used_at > STABLE_S:
-            self._trouble_since, self._losses = now, 0
-            return 0.0
-        self._losses += 1
-        return now - self._trouble_since
-
-    async def _attempt(self, provider: Provider, budget_s: float) -> Link:
-        resumed = False
-
-        def past(profile: Profile) -> Past:
-            nonlocal resumed
-            past = self._host.past(profile)
-            resumed = past.handle is not None
-            return past
-
-        def is_worth_another(error: BaseException) -> bool:
-            if not isinstance(error, RealtimeError):
-                return False
-            if resumed and not error.retryable and error.cause not in ACCOUNT:
-                self._host.forget_handle()
-                return True
-            return error.retryable
-
-        def tell(state: RetryCallState) -> None:
-            error = state.outcome.exception() if state.outcome is not None else None
-            if isinstance(error, RealtimeError):
-                attempt = state.attempt_number + 1
-                self._enter(_because(error, "reconnecting", provider, attempt=attempt))
-
-        async for attempt in AsyncRetrying(
-            retry=retry_if_exception(is_worth_another),
-            wait=wait_exponential_jitter(FIRST_PAUSE_S, LONGEST_PAUSE_S, jitter=JITTER_S),
-            stop=stop_after_delay(budget_s),
-            before_sleep=tell,
-            reraise=True,
-        ):
-            with attempt:
-                while True:
-                    config = self._host.config
-                    link = await self._dial(provider, config, past)
-                    if self._host.config is config:
-                        return link
-                    await link.close()
-        raise AssertionError("unreachable: the last attempt returns or raises")
-
     # -- inside -------------------------------------------------------------------------------
+
+    @property
+    def _others(self) -> list[Provider]:
+        """Who could take over, a wanted one first."""
+        others = [other for other in self._providers if other is not self.provider]
+        return sorted(others, key=lambda other: other is not self._target)
 
     def _use(self, link: Link, provider: Provider) -> None:
         self.link, self.provider = link, provider
         self.there.set()
         self.connections += 1
-        self._used_at = asyncio.get_running_loop().time()
+        self._reach.used()
         self._host.joined(link.profile)
         self._open.add(link)
         self._clear_timers()
@@ -460,7 +355,7 @@ class ConnectionKeeper:
                 self._open.discard(link)
 
     def _give_up(self, error: RealtimeError, code: int | None) -> None:
-        self._enter(_because(error, "closed", self.provider, code=code, attempt=0))
+        self._enter(because(error, "closed", self.provider, code=code, attempt=0))
         self._host.give_up(error, code)
 
     def _force(self) -> None:
@@ -504,22 +399,3 @@ async def _cancel(tasks: set[asyncio.Task[None]]) -> None:
         task.cancel()
     if tasks:
         await asyncio.wait(tasks)
-
-
-def _because(
-    error: RealtimeError,
-    state: ConnectionState,
-    provider: Provider,
-    *,
-    code: int | None = None,
-    attempt: int = 1,
-) -> ConnectionChanged:
-    return ConnectionChanged(
-        state=state,
-        provider=provider.name,
-        reason=error.message,
-        code=code,
-        cause=error.cause,
-        attempt=attempt,
-        advice=error.advice,
-    )

@@ -46,12 +46,13 @@ from ..events import (
 from ..providers.base import Past, Profile, Provider
 from .barge_in import CutReason, interrupt
 from .carried import Carried
-from .connection import ConnectionKeeper, Dial
+from .connection import ConnectionKeeper
 from .event_bus import EventBus
 from .flood import Flood
 from .gate import SpeechGate
 from .hold import NOTHING_HELD, Hold
 from .observer import Observer
+from .reach import Dial
 from .speech import Speech
 from .state import Conversation, Phase, answers_speech
 from .tasks import Tasks

@@ -32,7 +32,7 @@ from realtime_facade.events import (
     TurnEnded,
 )
 from realtime_facade.providers.base import Profile
-from realtime_facade.session import connection
+from realtime_facade.session import connection, reach
 from realtime_facade.session.observer import Observer
 from realtime_facade.transport.base import TransportClosed
 
@@ -177,7 +177,7 @@ async def test_refusals_that_pass_are_waited_for_longer_each_time(start):
     _, *times = conversation.provider.dialled
     pauses = [after - before for before, after in pairwise(times)]
     for number, pause in enumerate(pauses):
-        assert pause >= connection.FIRST_PAUSE_S * 2**number
+        assert pause >= reach.FIRST_PAUSE_S * 2**number
 
 
 async def test_a_refusal_that_is_final_is_not_waited_for(start):
@@ -622,7 +622,7 @@ async def test_another_provider_takes_over_when_the_first_cannot_go_on(start):
 
 
 async def test_another_provider_takes_over_when_the_first_does_not_come_back(start, monkeypatch):
-    monkeypatch.setattr(connection, "FAILOVER_PATIENCE_S", 0.15)
+    monkeypatch.setattr(reach, "FAILOVER_PATIENCE_S", 0.15)
     other = another()
     conversation = await start(profile=RESUMES, connections=1, others=[other])
     await conversation.receive(SessionResumable(handle="h-1"))
