@@ -54,7 +54,7 @@ async def test_nobody_notices_that_connections_are_renewed():
         assert result["figures"]["longest gap, ms"] < 200
 
 
-# -- a run that finds nothing is worth as much as what would find something ----------------------
+# -- a run that finds nothing is worth as much as what would find something ------------------------
 
 
 async def test_a_connection_that_is_lost_is_told():
