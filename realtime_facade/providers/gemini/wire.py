@@ -64,8 +64,14 @@ Duration = Annotated[str, AfterValidator(_duration)]
 _Handle = Annotated[str, Field(max_length=32 * LONGEST_ID)]
 
 
+_KEPT: Literal["keys"] = "keys"
+"""What the parser remembers of a frame; by default 16 000 texts too, and each id comes once."""
+
+
 class _Message(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, val_json_bytes="base64")
+    model_config = ConfigDict(
+        alias_generator=to_camel, val_json_bytes="base64", cache_strings=_KEPT
+    )
 
 
 class _OpenMessage(_Message):
@@ -238,7 +244,7 @@ def untyped(frame: Frame) -> dict[str, Any]:
         ProtocolError: If it is not JSON after all.
     """
     try:
-        message: dict[str, Any] = from_json(frame)
+        message: dict[str, Any] = from_json(frame, cache_strings=_KEPT)
     except ValueError as error:
         raise _malformed(frame, error) from None
     return message

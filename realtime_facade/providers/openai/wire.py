@@ -17,11 +17,17 @@ from ...errors import ConfigurationError, ProtocolError
 from ..base import Frame
 from ..limits import LONGEST_ID, Id
 
+_KEPT: Literal["keys"] = "keys"
+"""What the parser remembers of a frame; by default 16 000 texts too, and each id comes once."""
+
 
 class _Part(BaseModel):
     # JSON and base64 are decoded in one pass: 4 us for 100 ms of audio, 29 us with the two modules.
     model_config = ConfigDict(
-        val_json_bytes="base64", hide_input_in_errors=True, allow_inf_nan=False
+        val_json_bytes="base64",
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
+        cache_strings=_KEPT,
     )
 
 
@@ -237,7 +243,9 @@ _Known = (
 )
 Message = _Known | Unknown
 
-_READ: TypeAdapter[_Known] = TypeAdapter(Annotated[_Known, Field(discriminator="type")])
+_READ: TypeAdapter[_Known] = TypeAdapter(
+    Annotated[_Known, Field(discriminator="type")], config=ConfigDict(cache_strings=_KEPT)
+)
 
 
 def parse(frame: Frame) -> Message:
@@ -269,7 +277,7 @@ def parse_object(frame: Frame) -> dict[str, Any]:
         ProtocolError: If it is not a JSON object.
     """
     try:
-        data = from_json(frame)
+        data = from_json(frame, cache_strings=_KEPT)
     except ValueError as error:
         raise ProtocolError(f"a frame is not JSON: {str(error)[:200]}") from None
     if not isinstance(data, dict):
