@@ -103,6 +103,8 @@ class _Entry:
     what: ConversationTurn | SeedMessage | ToolRound
     position: int
     """Of the history, when it last changed in a way that a provider may not know of."""
+    written: bool = False
+    """Whether it was sent as text: the provider knows of it when it has read that."""
     awaited: bool = False
     """A turn that was spoken and whose words are still to come."""
     shown: bool = False
@@ -171,21 +173,26 @@ class ConversationHistory:
         turns = (turn for turn in self.turns if turn.text)
         return "\n".join(f"{turn.role.capitalize()}: {turn.text}" for turn in turns)
 
-    def as_past(self, since: int = 0, results_since: int | None = None) -> tuple[SeedItem, ...]:
+    def as_past(
+        self, since: int = 0, *, written_since: int | None = None, results_since: int | None = None
+    ) -> tuple[SeedItem, ...]:
         """What another connection has to be told, oldest first.
 
         Args:
             since: A `position` of before: only what came after it, and the calls that still run.
+            written_since: The same for what was written and not spoken; None: `since`.
             results_since: The same for the results of tools; None: `since`.
         """
-        first = {True: since if results_since is None else results_since, False: since}
-        items = ((entry, _item(entry.what)) for entry in self._entries)
-        return tuple(
-            item
-            for entry, item in items
-            if item is not None
-            and (entry.position > first[isinstance(item, ToolRound)] or _is_running(item))
-        )
+        written_since = since if written_since is None else written_since
+        results_since = since if results_since is None else results_since
+
+        def is_new(entry: _Entry) -> bool:
+            if isinstance(entry.what, ToolRound):
+                return entry.what.output is None or entry.position > results_since
+            return entry.position > (written_since if entry.written else since)
+
+        items = (_item(entry.what) for entry in self._entries if is_new(entry))
+        return tuple(item for item in items if item is not None)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write it as JSON in UTF-8, replacing what is there.
@@ -238,7 +245,7 @@ class ConversationHistory:
     # -- written by the session ---------------------------------------------------------------
 
     def begin(self, role: Speaker, text: str = "", *, awaited: bool = False) -> ConversationTurn:
-        """Take a place for a turn; its words may follow.
+        """Take a place for a turn that is spoken; its words may follow.
 
         Args:
             role: Who speaks.
@@ -267,8 +274,11 @@ class ConversationHistory:
             self._entries.remove(entry)
 
     def tell(self, message: SeedMessage) -> None:
-        """What the application told the model, which is nobody's turn."""
-        self._add(message)
+        """What was written: a turn, or the application's own word, which is nobody's turn."""
+        if message.role == "system":
+            self._add(message, written=True)
+        else:
+            self._add(ConversationTurn(message.role, message.text), written=True)
 
     def call(self, call: ToolRound) -> None:
         """The model called a tool."""
@@ -286,7 +296,11 @@ class ConversationHistory:
                 return
 
     def _add(
-        self, what: ConversationTurn | SeedMessage | ToolRound, *, awaited: bool = False
+        self,
+        what: ConversationTurn | SeedMessage | ToolRound,
+        *,
+        written: bool = False,
+        awaited: bool = False,
     ) -> None:
         if len(self._entries) >= MOST_ENTRIES or self._characters >= MOST_CHARACTERS:
             self.left_out += 1
@@ -295,7 +309,7 @@ class ConversationHistory:
             self._characters += len(what.model_dump_json())
         else:
             self._characters += len(what.text)
-        self._entries.append(_Entry(what, self._moved(), awaited))
+        self._entries.append(_Entry(what, self._moved(), written, awaited))
 
     def _moved(self) -> int:
         self.position += 1
@@ -326,10 +340,6 @@ def _item(what: ConversationTurn | SeedMessage | ToolRound) -> SeedMessage | Too
     if not isinstance(what, ConversationTurn):
         return what
     return SeedMessage(role=what.role, text=what.text) if what.text.strip() else None
-
-
-def _is_running(item: SeedMessage | ToolRound) -> bool:
-    return isinstance(item, ToolRound) and item.output is None
 
 
 def _closed(item: SeedMessage | ToolRound) -> SeedMessage | ToolRound:

@@ -241,7 +241,8 @@ class _TapedTransport:
         except TransportClosed as closed:
             self._end("network" if closed.code is None else "provider", closed.code, closed.reason)
             raise
-        self._track.frame(Received, frame)
+        if not self._over:  # else nobody listens any more
+            self._track.frame(Received, frame)
         return frame
 
     async def close(self) -> None:

@@ -67,11 +67,9 @@ class History(Observer):
     def on_command(self, command: AnyCommand) -> None:
         """What is written is a turn too; what a tool returned belongs to its call."""
         match command:
-            case SendText(role="system"):
-                self.conversation.tell(SeedMessage(role="system", text=command.text))
-            case SendText(role="user" | "assistant" as role):
-                self.conversation.begin(role, command.text)
-                self._explained = True
+            case SendText():
+                self.conversation.tell(SeedMessage(role=command.role, text=command.text))
+                self._explained = self._explained or command.role != "system"
             case SendToolResult():
                 self.conversation.answer(command.call_id, command.output, is_error=command.is_error)
                 self._explained = True

@@ -124,6 +124,9 @@ class Profile:
     """Those of them that cannot be changed any more once the assistant has spoken."""
     supports_resumption: bool = False
     """Whether a `SessionResumable` handle brings a conversation back on a new connection."""
+    handles_before_answers: bool = False
+    """Whether a handle is made before an answer, from all that was read for it. One that is made
+    after an answer may cross with what is written next."""
     supports_overlap: bool = True
     """Whether a new connection may begin before the one that it goes on from is closed."""
     supports_answers_during_tools: bool = False

@@ -1,7 +1,9 @@
 """What has to survive a change of connection: the user's open turn, commands, a cut-off answer."""
 
+import math
 from collections import deque
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from ..audio.pcm import chunks
 from ..commands import (
@@ -42,26 +44,40 @@ ANSWER_NOW = "Answer what was said last."
 """Asks a model for an answer that a lost connection owes."""
 
 
+class _Noted(NamedTuple):
+    """What a handle stands for, as positions in the history."""
+
+    said: int
+    """Of what was spoken."""
+    read: int
+    """Of what was written."""
+
+
 class Waiting:
     """Commands that were given while there was no connection, to be sent once there is one."""
 
     def __init__(self) -> None:
-        self._commands: deque[AnyCommand] = deque()
+        self._commands: deque[tuple[int, AnyCommand]] = deque()
 
     def __len__(self) -> int:
         return len(self._commands)
 
-    def add(self, command: AnyCommand) -> Delivery:
-        """Keep a command in its place."""
+    def add(self, command: AnyCommand, place: int) -> Delivery:
+        """Keep a command, given at this place of the microphone's audio."""
         if len(self._commands) >= COMMAND_LIMIT:
             return "dropped"
-        self._commands.append(command)
+        self._commands.append((place, command))
         return "queued"
+
+    @property
+    def asks(self) -> bool:
+        """Whether one of them asks for an answer."""
+        return any(_asks(command) for _, command in self._commands)
 
     def not_among(self, items: Iterable[SeedItem]) -> list[SeedItem]:
         """These items without what waits to be sent: it would be told twice."""
         kept = list(items)
-        for command in reversed(self._commands):
+        for _, command in reversed(self._commands):
             for index in range(len(kept) - 1, -1, -1):
                 item = kept[index]
                 if isinstance(command, SendText) and item == SeedMessage(
@@ -78,10 +94,10 @@ class Waiting:
                     break
         return kept
 
-    def take(self) -> Iterable[AnyCommand]:
-        """All of them, oldest first; each is given out once."""
-        while self._commands:
-            yield self._commands.popleft()
+    def take(self, until: float = math.inf) -> Iterable[AnyCommand]:
+        """Those up to a place in the audio, oldest first; each is given out once."""
+        while self._commands and self._commands[0][0] <= until:
+            yield self._commands.popleft()[1]
 
 
 class Pace:
@@ -139,15 +155,15 @@ class Carried:
         self._rate = rate
         self._foreign: set[str] = set()
         self._handle: tuple[str, str, str] | None = None
-        self._noted: deque[int] = deque(maxlen=SURE_AFTER)
-        """Positions in the history at which handles came, the newest last."""
+        self._noted: deque[_Noted] = deque(maxlen=SURE_AFTER)
+        """What the newest handles stand for, the newest last."""
+        self._read = 0
+        """The position in the history up to which the user has been answered."""
         self._told_at = 0
         """The position when a connection was told of it last."""
         self._connections = 0
         self._owed: Owed | None = None
         self._words: tuple[str, ...] = ()
-        self._begun = False
-        """Whether an answer to the words had begun."""
         self._again: list[str] = []
         """Those of the words that the newest connection was not told as past."""
         self._request = RequestResponse(instructions=ANSWER_NOW)
@@ -156,8 +172,15 @@ class Carried:
         """The provider remembers the conversation as it is now."""
         self._handle = (event.handle, profile.provider, profile.model)
         # One that comes at once was made before the connection had read what it was told.
-        if self._history.position != self._told_at:
-            self._noted.append(self._history.position)
+        position = self._history.position
+        if position != self._told_at:
+            read = position if profile.handles_before_answers else self._read
+            self._noted.append(_Noted(position, read))
+
+    def replied(self) -> None:
+        """An answer has begun to say or do something: what came before it was read and heard."""
+        self.turn.answered()
+        self._read = self._history.position
 
     def forget_handle(self) -> None:
         """The provider does not remember after all."""
@@ -166,18 +189,20 @@ class Carried:
 
     def past(self, profile: Profile) -> Past:
         """What a new connection has to know: all of it, or what came after the handle."""
-        handle, since, results_since = None, 0, 0
+        handle, known, results_since = None, _Noted(0, 0), 0
         if self._handle is not None and profile.supports_resumption:
             text, provider, model = self._handle
             if (provider, model) == (profile.provider, profile.model):
-                handle, since = text, self._noted[-1] if self._noted else 0
-                results_since = self._noted[0] if len(self._noted) == SURE_AFTER else 0
-        items = self.waiting.not_among(self._history.as_past(since, results_since))
+                handle = text
+                if self._noted:
+                    known = self._noted[-1]
+                if len(self._noted) == SURE_AFTER:
+                    results_since = self._noted[0].said
+        items = self.waiting.not_among(
+            self._history.as_past(known.said, written_since=known.read, results_since=results_since)
+        )
         if self._owed == "words":
-            items, again = _without(items, self._words)
-            # A handle that came after the words may have been made before they arrived, unless
-            # an answer to them had begun.
-            self._again = again if handle is None or self._begun else list(self._words)
+            items, self._again = _without(items, self._words)
         self._told_at = self._history.position
         # Counted here and not where one stands: ids must differ from those of any other attempt.
         self._connections += 1
@@ -192,7 +217,6 @@ class Carried:
         self._foreign = set(audible)
         self._words = tuple(conversation.unanswered)
         self._request = conversation.request or RequestResponse(instructions=ANSWER_NOW)
-        self._begun = conversation.active_response is not None and not conversation.replied
         # Where nobody reports speech, any of the audio may be the beginning of it.
         hearing_unsure = conversation.is_quiet
         begun = conversation.active_response is not None and conversation.replied
@@ -239,17 +263,18 @@ class Carried:
                 events.append(ErrorOccurred.of(error))
 
         owed, self._owed = self._owed, None
-        waiting = list(self.waiting.take())
-        asked = any(map(_asks, waiting))
+        asked = self.waiting.asks
         if owed == "words" and self._again:
             send(SendText(text="\n".join(self._again), respond=not asked))
-        for command in waiting:
-            send(command)
-        for piece in self.turn.replay():
+        for place, piece in self.turn.replay():
             if isinstance(piece, bytes):
+                for command in self.waiting.take(until=place):
+                    send(command)
                 events.extend(self._heard_by(link, piece))
             else:
                 send(piece)
+        for command in self.waiting.take():
+            send(command)
         if asked:
             return events
         if owed == "answer" or (owed == "words" and not self._again):

@@ -229,7 +229,7 @@ class Engine:
         elif isinstance(command, CancelResponse | TruncateOutput | DeleteItem):
             delivery = "dropped"  # what it is about went with the connection
         elif not isinstance(command, UpdateSession | ClearAudio | CommitAudio | EndAudio):
-            delivery = self._carried.waiting.add(command)
+            delivery = self._carried.waiting.add(command, self._carried.turn.end)
         else:
             delivery = "queued"  # the next connection begins with it
         if delivery == "dropped":
@@ -501,7 +501,7 @@ class Engine:
 
     def _replied(self) -> None:
         self.conversation.reply()
-        self._carried.turn.answered()
+        self._carried.replied()
 
     def _publish(self, event: Event) -> None:
         self._tell(self._observers, event)

@@ -32,6 +32,8 @@ class OpenTurn:
         self._rate = rate
         self._pieces: deque[Piece] = deque()
         self._bytes = 0
+        self.end = 0
+        """Bytes of all audio so far: a place in it, for what happened then."""
         self._position = 0
         """Bytes of audio that the connection in use was given."""
         self._heard = 0
@@ -50,6 +52,7 @@ class OpenTurn:
         """
         self._pieces.append(pcm)
         self._bytes += len(pcm)
+        self.end += len(pcm)
         self._position += len(pcm)
         if is_heard:
             self._heard = self._bytes
@@ -100,17 +103,22 @@ class OpenTurn:
         self.answered()
         self._answered = deque()
 
-    def replay(self) -> list[Piece]:
-        """What another connection has to be given, without the silence before the first sound."""
+    def replay(self) -> list[tuple[int, Piece]]:
+        """What another connection has to be given, each with its place (see `end`).
+
+        The silence before the first sound is left out.
+        """
         before_end = takewhile(lambda piece: isinstance(piece, bytes), self._pieces)
         skip = _first_sound(b"".join(_audio(before_end)), self._rate)
         self._position = self._bytes - skip
-        pieces: list[Piece] = []
+        place = self.end - self._position
+        pieces: list[tuple[int, Piece]] = []
         for piece in self._pieces:
             if isinstance(piece, bytes) and skip:
                 skip, piece = max(0, skip - len(piece)), piece[skip:]
             if piece != b"":
-                pieces.append(piece)
+                pieces.append((place, piece))
+                place += len(piece) if isinstance(piece, bytes) else 0
         return pieces
 
     def recent(self, ms: float) -> bytes:

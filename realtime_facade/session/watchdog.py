@@ -13,7 +13,14 @@ import numpy.typing as npt
 
 from ..audio.playback import Playback
 from ..commands import RequestResponse, SendText
-from ..events import AnswerStalled, AudioDropped, Event, ResponseDone, ResponseStarted
+from ..events import (
+    AnswerStalled,
+    AudioDropped,
+    ConnectionChanged,
+    Event,
+    ResponseDone,
+    ResponseStarted,
+)
 from .carried import ANSWER_NOW, Carried
 from .observer import Control
 from .state import Conversation, Phase
@@ -64,6 +71,7 @@ class Watchdog:
         self._due_since: float | None = None
         self._timer: asyncio.Task[None] | None = None
         self._steps = 0
+        self._is_connected = False
         self._clogged_at: float | None = None
         self._unheard_bytes = 0
         self._unheard_since = 0.0
@@ -82,13 +90,17 @@ class Watchdog:
         match event:
             case ResponseStarted() | ResponseDone(status="completed"):
                 self._steps, self._patience = 0, 1
+            case ConnectionChanged():
+                # Nobody can be asked for anything meanwhile.
+                self._is_connected = event.state == "connected"
+                self.heard()
             case AudioDropped(direction="input"):
                 self._clog()
         self.consider()
 
     def consider(self) -> None:
         """Watch if something is due; called whenever that may have changed."""
-        if self._see_what_is_due() and self._timer is None:
+        if self._is_connected and self._see_what_is_due() and self._timer is None:
             self._wait(self._limit_s())
 
     def sent(self, audio_bytes: int) -> None:
@@ -132,6 +144,8 @@ class Watchdog:
 
     def _look(self) -> None:
         self._timer = None
+        if not self._is_connected:
+            return
         due = self._see_what_is_due()
         # Some providers end a turn only when it must have been heard.
         left_s = self._limit_s() + self._playback.pending_ms / 1_000

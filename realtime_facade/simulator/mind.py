@@ -127,7 +127,7 @@ class ScenarioMind:
         self._next: deque[Steps] = deque()
         self._answered_words = 0
         self._steps: Steps = ()
-        """The answer to so many utterances of the user."""
+        """The answer to the user's words, when there were so many utterances."""
 
     async def answer(
         self, conversation: Sequence[Entry], tools: Sequence[ToolDefinition], instructions: str
@@ -145,6 +145,10 @@ class ScenarioMind:
             self._next = deque(_answers(asked.steps))
         elif isinstance(last, ToolOutput) and (self._next or went_on.left):
             self._next = self._next or deque(_answers(went_on.left))
+            self._answered_words = len(words)
+        elif isinstance(last, ToolOutput) and len(words) == self._answered_words:
+            # The turn has no more steps, and what was asked for is not asked for again.
+            self._next = deque([(SayStep(say=self._otherwise),)])
         elif went_on.unfinished:
             self._next = deque(_answers(went_on.left))
         elif isinstance(last, Message) and last.role == "user":

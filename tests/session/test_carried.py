@@ -344,14 +344,34 @@ async def test_the_answer_to_a_tools_result_is_asked_for_again(lost):
     assert said(frames) == [("ask", ANSWER_NOW)]
 
 
-async def test_a_handle_knows_the_words_already(lost):
+async def test_a_handle_knows_what_has_been_answered(lost):
     profile = Profile(provider="plain", model="test", supports_resumption=True)
     talk = await lost(profile=profile)
     await talk.session.send_text("Who am I?")
-    await talk.conversation.receive(SessionResumable(handle="h"), begin())
+    await talk.conversation.receive(begin(), words("You are"), SessionResumable(handle="h"))
     past, frames = await talk.lose_and_find()
     assert past == []
-    assert said(frames) == [("ask", ANSWER_NOW)]
+    assert said(frames) == [("ask", GO_ON)]
+
+
+@pytest.mark.parametrize("before_answers", [False, True])
+async def test_a_handle_may_be_older_than_words_that_were_answered_after_it(lost, before_answers):
+    """Written while the answer before came to its end: its handle was made without them."""
+    profile = Profile(
+        provider="plain",
+        model="test",
+        supports_resumption=True,
+        handles_before_answers=before_answers,
+    )
+    talk = await lost(profile=profile)
+    await talk.session.send_text("Tell me a story.")
+    await talk.conversation.receive(begin(), words("No.", final=True), sound(1), *end())
+    await talk.session.send_text("Please!")
+    await talk.conversation.receive(SessionResumable(handle="h"))
+    await talk.conversation.receive(begin("r2"), words("Once upon", "r2"), sound(1, "r2"))
+    past, _ = await talk.lose_and_find()
+    unread = [] if before_answers else [user("Please!")]
+    assert past == [*unread, assistant("Once upon")]
 
 
 def test_a_handle_that_comes_at_once_was_made_before_the_past_was_read():

@@ -509,13 +509,14 @@ async def test_where_two_connections_cannot_be_the_microphone_waits(start):
     await settled(conversation, 1)
     assert conversation.session.send_audio(VOICE).delivery == "queued"
     assert await conversation.session.send_text("Hi") == "queued"
+    conversation.session.send_audio(2 * VOICE)
     provider.answers.set()
     await settled(conversation, 2)
     renewing, connected = conversation.of(ConnectionChanged)
     assert (renewing.state, connected.state) == ("renewing", "connected")
     assert connected.gap_ms > 0
-    text, audio = await conversation.sent()
-    assert (text["text"], audio["bytes"]) == ("Hi", len(VOICE))
+    before, text, after = await conversation.sent()
+    assert (before["bytes"], text["text"], after["bytes"]) == (len(VOICE), "Hi", 2 * len(VOICE))
 
 
 async def test_an_announced_end_is_not_waited_for(start):

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from realtime_facade.audio.pcm import silence
 from realtime_facade.commands import CommitAudio, EndAudio
-from realtime_facade.session.open_turn import IDLE_MS, ONSET_MS, TURN_LIMIT_S, OpenTurn
+from realtime_facade.session.open_turn import IDLE_MS, ONSET_MS, TURN_LIMIT_S, OpenTurn, Piece
 
 RATE = 24_000
 
@@ -14,8 +14,12 @@ def voice(ms: float, value: int = 3_000) -> bytes:
     return np.full(round(ms * RATE / 1000), value, "<i2").tobytes()
 
 
+def pieces(turn: OpenTurn) -> list[Piece]:
+    return [piece for _, piece in turn.replay()]
+
+
 def heard(turn: OpenTurn) -> bytes:
-    return b"".join(piece for piece in turn.replay() if isinstance(piece, bytes))
+    return b"".join(piece for piece in pieces(turn) if isinstance(piece, bytes))
 
 
 @pytest.fixture
@@ -56,7 +60,7 @@ def test_the_question_comes_back_when_nothing_was_heard_of_its_answer(turn):
     turn.answered()
     turn.add(voice(100, 3_000))
     turn.unanswered()
-    assert turn.replay() == [voice(500, 2_000), EndAudio(), voice(100, 3_000)]
+    assert pieces(turn) == [voice(500, 2_000), EndAudio(), voice(100, 3_000)]
     turn.unanswered()
     assert heard(turn) == voice(500, 2_000) + voice(100, 3_000), "it comes back once"
 
@@ -75,13 +79,13 @@ def test_the_turn_ends_where_the_application_ended_it(turn):
     turn.close(CommitAudio())
     turn.add(voice(100, 2_000))
     assert turn.is_committed
-    assert turn.replay() == [voice(200), CommitAudio(), voice(100, 2_000)]
+    assert pieces(turn) == [voice(200), CommitAudio(), voice(100, 2_000)]
 
 
 def test_an_end_without_audio_is_kept_too(turn):
     turn.close(CommitAudio())
     turn.close(EndAudio())
-    assert turn.replay() == [EndAudio()], "the last word counts"
+    assert pieces(turn) == [EndAudio()], "the last word counts"
     assert not turn.is_committed
 
 
@@ -90,7 +94,7 @@ def test_a_committed_silence_keeps_its_moment(turn):
     turn.close(CommitAudio())
     turn.add(silence(2_000, RATE))
     turn.add(voice(20))
-    first, end, *rest = turn.replay()
+    first, end, *rest = pieces(turn)
     assert (first, end) == (silence(IDLE_MS, RATE), CommitAudio())
     assert b"".join(rest) == silence(2_000, RATE) + voice(20)
 

@@ -10,9 +10,9 @@ CALL = ToolRound(call_id="a", function_name="f", output="sunny", is_error=True)
 
 def test_what_waits_is_not_past():
     waiting = Waiting()
-    waiting.add(SendText(text="Hi"))
-    waiting.add(RequestResponse())
-    waiting.add(SendToolResult(call_id="a", function_name="f", output="sunny", is_error=True))
+    waiting.add(SendText(text="Hi"), 0)
+    waiting.add(RequestResponse(), 0)
+    waiting.add(SendToolResult(call_id="a", function_name="f", output="sunny", is_error=True), 0)
     before = [SeedMessage.user("Hi"), SeedMessage.assistant("Hi"), CALL, SeedMessage.user("Hi")]
     assert waiting.not_among(before) == [
         SeedMessage.user("Hi"),
@@ -24,8 +24,8 @@ def test_what_waits_is_not_past():
 def test_everything_is_past_when_nothing_waits_or_fits():
     waiting = Waiting()
     assert waiting.not_among([CALL]) == [CALL]
-    waiting.add(SendText(text="other"))
-    waiting.add(SendToolResult(call_id="b", function_name="f", output=""))
+    waiting.add(SendText(text="other"), 0)
+    waiting.add(SendToolResult(call_id="b", function_name="f", output=""), 0)
     assert waiting.not_among([CALL, SeedMessage.user("Hi")]) == [CALL, SeedMessage.user("Hi")]
 
 

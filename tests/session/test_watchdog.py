@@ -63,6 +63,17 @@ async def test_words_without_an_answer_climb_the_ladder(start):
     assert len(conversation.session.history.turns) == 1, "asked again is not said again"
 
 
+async def test_while_there_is_no_connection_nobody_is_asked(start):
+    conversation = await start(QUICK, connections=2)
+    conversation.provider.answers.clear()
+    await conversation.server.close(1006)
+    await conversation.session.send_text("are you there")
+    await quiet(conversation)
+    conversation.provider.answers.set()
+    assert await steps(conversation, 1) == ["nudge"]
+    assert '"SendText"' in await conversation.provider.servers[1].receive()
+
+
 async def test_an_answer_that_comes_ends_it(start):
     conversation = await start(QUICK)
     await conversation.session.send_text("hello")

@@ -112,6 +112,25 @@ async def test_the_same_words_asked_again_get_the_same_answer():
     assert (await mind.answer(more, (), ""))[0] == Say("Let me look.")
 
 
+async def test_a_turn_that_ends_with_a_call_does_not_call_again():
+    mind = Scenario.parse('[[turns]]\nwhen = "go"\nsteps = [{ call = "start" }]').parts().mind()
+    said: list[Entry] = [Message("user", "go")]
+    assert await mind.answer(said, (), "") == [Call("start")]
+    said.append(ToolOutput("start", {}, "ok"))
+    assert await mind.answer(said, (), "") == [Say("I have nothing to say to that.")]
+    said.append(Message("user", "go on"))
+    assert await mind.answer(said, (), "") == [Call("start")]
+
+
+async def test_an_output_that_comes_after_the_answer_brings_no_second_call():
+    mind = STORY.parts().mind()
+    said: list[Entry] = [*MORNING, *WEATHER]
+    assert await mind.answer(said, (), "") == [Say("It is sunny."), Say("Take a hat with you.")]
+    said += [Message("assistant", "It is sunny. Take a hat with you.")]
+    said += [ToolOutput("weather", {}, "sunny again")]
+    assert await mind.answer(said, (), "") == [Say("Pardon?")]
+
+
 async def test_a_cut_answer_is_finished_in_its_own_session_too():
     mind = STORY.parts().mind()
     words = Message("user", "Good morning")

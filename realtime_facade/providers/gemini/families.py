@@ -94,6 +94,8 @@ class Family:
     speech before it says anything."""
     context_update: bool
     """Whether instructions and tools can be changed in a running session."""
+    handles_before_answers: bool
+    """Whether resumption handles come at the start of each turn. Else they come at its end."""
     connection_limit_s: float | None
     """How long one connection has been seen to live at most."""
     calls_block: bool = True
@@ -111,6 +113,7 @@ UNKNOWN = Family(
     scheduling=False,
     initial_history=False,
     context_update=False,
+    handles_before_answers=False,
     connection_limit_s=None,
 )
 
@@ -123,6 +126,7 @@ FAMILIES = (
         scheduling=True,
         initial_history=False,
         context_update=False,
+        handles_before_answers=False,
         connection_limit_s=600.0,
     ),
     Family(
@@ -133,6 +137,7 @@ FAMILIES = (
         scheduling=True,
         initial_history=False,
         context_update=False,
+        handles_before_answers=False,
         connection_limit_s=600.0,
     ),
     Family(
@@ -143,6 +148,7 @@ FAMILIES = (
         scheduling=False,
         initial_history=False,
         context_update=False,
+        handles_before_answers=False,
         connection_limit_s=600.0,
     ),
     Family(
@@ -153,6 +159,7 @@ FAMILIES = (
         scheduling=False,
         initial_history=True,
         context_update=False,
+        handles_before_answers=True,
         connection_limit_s=600.0,
     ),
     Family(
@@ -163,6 +170,7 @@ FAMILIES = (
         scheduling=True,
         initial_history=True,
         context_update=True,
+        handles_before_answers=True,
         calls_block=False,
         # Seen once: closed after exactly 58 minutes, without a goAway.
         connection_limit_s=3480.0,
@@ -175,6 +183,7 @@ FAMILIES = (
         scheduling=False,
         initial_history=True,
         context_update=True,
+        handles_before_answers=True,
         connection_limit_s=3480.0,
         generation_defaults={"thinkingConfig": {"thinkingLevel": "LOW"}},
     ),
@@ -186,6 +195,7 @@ FAMILIES = (
         scheduling=False,
         initial_history=False,
         context_update=False,
+        handles_before_answers=False,
         connection_limit_s=600.0,
     ),
 )

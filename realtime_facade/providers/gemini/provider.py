@@ -75,6 +75,7 @@ class GeminiProvider(Provider):
             supports_text_output="text" in family.modalities,
             updatable=CHANGEABLE if family.context_update else frozenset(),
             supports_resumption=True,
+            handles_before_answers=family.handles_before_answers,
             supports_overlap=False,
             answers_every_turn=False,
             emits_speech_events=family.emits_speech_events and config.turns is not None,

@@ -167,7 +167,7 @@ class OpenAICodec:
         }
         if command.respond:
             self._turns.request(RequestResponse())
-        return Output((_item_frame(item), *self._requests()))
+        return Output((self._item_frame(item), *self._requests()))
 
     def _cancel(self, response_id: str | None) -> Output:
         # Without an id, a cancel that comes late would hit the next answer.
@@ -178,10 +178,15 @@ class OpenAICodec:
         batch = self._turns.answer(call_id, respond)
         wire_id = self._restored_calls.pop(call_id, call_id)
         item = {"type": "function_call_output", "call_id": wire_id, "output": output}
-        frames = (_item_frame(item), *self._requests())
+        frames = (self._item_frame(item), *self._requests())
         if batch.closed and self._turns.quiet:
             return Output(frames, (TurnEnded(response_id=batch.response_id),))
         return Output(frames)
+
+    def _item_frame(self, item: dict[str, Any]) -> Frame:
+        return wire.write(
+            {"type": "conversation.item.create", "item": {"id": self._turns.tell(), **item}}
+        )
 
     def _update(self, command: UpdateSession) -> Output:
         plan = session_config.plan_update(
@@ -268,6 +273,9 @@ class OpenAICodec:
             case wire.Cleared():
                 self._turns.speech_withdrawn()
                 return Output(self._requests(), (_raw(message, frame),))
+            case wire.ItemAdded():
+                self._turns.read(message.item.id)
+                return _event(_raw(message, frame))
             case wire.ResponseCreated():
                 self._turns.created(message.response.id)
                 return _event(ResponseStarted(response_id=message.response.id))
@@ -406,10 +414,6 @@ def _event(event: Event) -> Output:
 
 def _frame(name: str, **fields: object) -> Output:
     return Output((wire.write({"type": name, **fields}),))
-
-
-def _item_frame(item: dict[str, Any]) -> Frame:
-    return wire.write({"type": "conversation.item.create", "item": item})
 
 
 def _raw(message: wire.Message, frame: Frame) -> RawEvent:

@@ -44,6 +44,11 @@ class Turns:
         self._waiting: RequestResponse | None = None
         self._in_flight: RequestResponse | None = None
         self._floor: Literal["free", "user", "vad"] = "free"
+        self._told = 0
+        self._unread: set[str] = set()
+        """Items that were sent and that the provider has not read yet."""
+        self._confirms = False
+        """Whether the provider says what it has read; some compatible servers do not."""
         self._batches: dict[str, Batch] = {}
         before = Batch("", open=set(restored), response_done=True)
         self._calls: dict[str, Batch | None] = dict.fromkeys(before.open, before)
@@ -73,6 +78,18 @@ class Turns:
             self.requested = True
             self.sent += 1
         return request
+
+    def tell(self) -> str:
+        """An item is going to be sent; the id that it has to have."""
+        self._told += 1
+        item_id = f"told_{self._told}"
+        self._unread.add(item_id)
+        return item_id
+
+    def read(self, item_id: str | None) -> None:
+        """The provider has added an item to the conversation."""
+        self._confirms = True
+        self._unread.discard(item_id or "")
 
     @property
     def quiet(self) -> bool:
@@ -104,14 +121,17 @@ class Turns:
     def created(self, response_id: str) -> None:
         """A response began: ours if one was requested.
 
-        Otherwise the VAD's; it answers everything said so far, so a waiting request is dropped.
+        Otherwise the VAD's; it answers everything said so far, so a waiting request is dropped,
+        unless it is about something that was sent too late for that.
         """
         self.active = response_id
         if self.requested:
             self.requested = False
         elif self._floor != "free":
             self._floor = "free"
-            self._waiting = None
+            if not (self._confirms and self._unread):
+                self._waiting = None
+        self._unread.clear()
 
     def done(self, response_id: str, *, cancelled: bool = False) -> bool:
         """A response ended. True if no tool call of it is open, or of those it was to fill the

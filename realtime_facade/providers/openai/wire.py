@@ -89,6 +89,7 @@ class Response(_Part):
 
 
 class Item(_Part):
+    id: Id | None = None
     type: Id | None = None
     status: Id | None = None
     call_id: Id | None = None
@@ -145,6 +146,11 @@ class ArgumentsDone(_Part):
 class OutputItemDone(_Part):
     type: Literal["response.output_item.done"]
     response_id: Id = ""
+    item: Item
+
+
+class ItemAdded(_Part):
+    type: Literal["conversation.item.added", "conversation.item.created"]
     item: Item
 
 
@@ -228,6 +234,7 @@ _Known = (
     | TextDone
     | ArgumentsDone
     | OutputItemDone
+    | ItemAdded
     | ResponseCreated
     | ResponseDone
     | SpeechStarted

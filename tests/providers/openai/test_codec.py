@@ -270,6 +270,7 @@ def test_text(conversation, role, kind):
         {
             "type": "conversation.item.create",
             "item": {
+                "id": "told_1",
                 "type": "message",
                 "role": role,
                 "content": [{"type": kind, "text": "Hi"}],

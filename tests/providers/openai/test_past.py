@@ -89,6 +89,7 @@ def test_open_calls_get_their_outputs_later_and_one_answer(resume):
     conversation.send(result("call_1", "rain"))
     output, request = conversation.take()
     assert output["item"] == {
+        "id": output["item"]["id"],
         "type": "function_call_output",
         "call_id": "call_1",
         "output": "rain",

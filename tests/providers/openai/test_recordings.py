@@ -93,6 +93,8 @@ class Replay:
         assert self._unsent, f"the codec has not sent {message}"
         ours = self._unsent.pop(0)
         ours.pop("event_id", None)
+        # Our items have ids, by which their confirmation is known.
+        ours.get("item", {}).pop("id", None)
         if message["type"] == "session.update":
             # We say the tool choice where there are tools; the recorded client left it out.
             ours["session"].pop("tool_choice", None)

@@ -173,6 +173,33 @@ def test_request_while_the_user_speaks_is_dropped_for_the_vads_answer(conversati
     assert kinds(events) == ["ResponseDone", "TurnEnded"]
 
 
+@pytest.mark.parametrize("protocol", ["added", "created"])
+def test_what_the_vads_answer_came_too_early_for_is_asked_for_after_it(conversation, protocol):
+    """The provider reads in order: it has not read an item that it did not confirm before."""
+    name = f"conversation.item.{protocol}"
+    conversation.receive("input_audio_buffer.speech_started", item_id="u")
+    conversation.send(SendText(text="And tea, please."))
+    [item] = conversation.take()
+    conversation.receive("input_audio_buffer.committed", item_id="u")
+    conversation.receive(name, item={"id": "u"})
+    conversation.created("resp_of_vad")
+    conversation.receive(name, item={"id": item["item"]["id"]})
+    assert conversation.names() == []
+    assert kinds(conversation.done("resp_of_vad")) == ["ResponseDone"], "the turn goes on"
+    assert conversation.names() == ["response.create"]
+
+
+def test_what_the_vads_answer_knows_of_is_not_asked_for_again(conversation):
+    conversation.receive("input_audio_buffer.speech_started", item_id="u")
+    conversation.send(SendText(text="And tea, please."))
+    [item] = conversation.take()
+    conversation.receive("conversation.item.added", item={"id": item["item"]["id"]})
+    conversation.receive("input_audio_buffer.committed", item_id="u")
+    conversation.created("resp_of_vad")
+    assert kinds(conversation.done("resp_of_vad")) == ["ResponseDone", "TurnEnded"]
+    assert conversation.names() == []
+
+
 def test_tool_result_during_the_users_speech_needs_no_request(conversation):
     conversation.created()
     conversation.call("call_1")
@@ -265,6 +292,7 @@ def test_tool_call_round(conversation):
     assert conversation.send(result("call_1", "21 C")) == []
     output, request = conversation.take()
     assert output["item"] == {
+        "id": output["item"]["id"],
         "type": "function_call_output",
         "call_id": "call_1",
         "output": "21 C",
