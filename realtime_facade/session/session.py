@@ -136,7 +136,7 @@ class Session:
 
     @property
     def is_active(self) -> bool:
-        """Whether the connection stands."""
+        """Whether the session lives; its connection may just be being made again."""
         return self._engine.ended is None
 
     @property
