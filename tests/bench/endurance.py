@@ -228,9 +228,9 @@ def problems(figures: Figures, options: argparse.Namespace, *, limited: bool) ->
         bad += [f"told twice of {call}" for call, times in outputs.items() if times > 1]
     bad += [f"{path} grew to {size}" for path, size in figures.grew.items()]
     if options.apart:
-        warm = [mb for at_s, mb in figures.rss_mb if at_s >= WARM_S]
-        if warm and warm[-1] - warm[0] > MOST_GROWTH_MB:
-            bad.append(f"{warm[-1] - warm[0]:.1f} MB more than after {WARM_S / 60:g} minutes")
+        early, late, _ = _resident_mb(figures)
+        if late - early > MOST_GROWTH_MB:
+            bad.append(f"{late - early:.1f} MB more than after {WARM_S / 60:g} minutes")
         return bad
     bad += [f"a gap of {gap:.0f} ms" for gap in figures.gaps_ms if gap > LONGEST_GAP_MS]
     last = [(who, text) for who, text in figures.connections[-1]["last"]]
@@ -248,6 +248,16 @@ def problems(figures: Figures, options: argparse.Namespace, *, limited: bool) ->
     return bad + _differences("the provider's memory", wanted[-len(last) :], last)
 
 
+def _resident_mb(figures: Figures) -> tuple[float, float, float]:
+    """In the first and in the last eighth after it is warm, and at most.
+
+    Medians: from one minute to the next the allocator keeps or gives back up to 5 MB.
+    """
+    warm = [mb for at_s, mb in figures.rss_mb if at_s >= WARM_S] or [0.0]
+    part = max(1, len(warm) // 8)
+    return median(warm[:part]), median(warm[-part:]), max(warm)
+
+
 def _differences(what: str, wanted: Sequence[Any], got: Sequence[Any]) -> list[str]:
     for number, (one, other) in enumerate(zip(wanted, got, strict=False)):
         if one != other:
@@ -261,7 +271,6 @@ def summary(figures: Figures) -> dict[str, Any]:
     """The figures that people want to see."""
     talk_s, real_s, cpu_s = figures.spent_s
     arrived = [c["gap_ms"] for c in figures.changes if c["state"] == "connected"][1:]
-    warm = [mb for at_s, mb in figures.rss_mb if at_s >= WARM_S] or [0.0]
     return {
         "turns": figures.turns,
         "hours": round(talk_s / 3_600, 2),
@@ -278,9 +287,7 @@ def summary(figures: Figures) -> dict[str, Any]:
         "answer after, ms": [round(f(figures.waits_ms)) for f in (median, max)],
         "words heard": sum(len(text.split()) for text in figures.heard),
         "history, characters": sum(len(text) for _, text in figures.history),
-        "resident MB, warm, at the end, at most": [
-            round(mb, 1) for mb in (warm[0], warm[-1], max(warm))
-        ],
+        "resident MB, warm, at the end, at most": [round(mb, 1) for mb in _resident_mb(figures)],
         "events": figures.events,
     }
 
