@@ -13,6 +13,10 @@ from ...errors import ConfigurationError
 from ..limits import MOST_CALLS
 
 
+MOST_UNREAD = 64
+"""Items that wait for their confirmation; where so many do, none may ever come."""
+
+
 @dataclass(slots=True)
 class Batch:
     """The tool calls of one response."""
@@ -83,6 +87,8 @@ class Turns:
         """An item is going to be sent; the id that it has to have."""
         self._told += 1
         item_id = f"told_{self._told}"
+        if len(self._unread) >= MOST_UNREAD:
+            self._unread.clear()
         self._unread.add(item_id)
         return item_id
 
