@@ -12,7 +12,6 @@ from ...commands import RequestResponse
 from ...errors import ConfigurationError
 from ..limits import MOST_CALLS
 
-
 MOST_UNREAD = 64
 """Items that wait for their confirmation; where so many do, none may ever come."""
 

@@ -164,7 +164,6 @@ def test_provider_options_are_merged_deeply():
         {"tools": {}},
         {"metadata": object()},
     ],
-    ids=str,
 )
 def test_provider_options_that_would_break_the_session_are_refused(options):
     with pytest.raises(ConfigurationError):
