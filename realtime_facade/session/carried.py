@@ -171,9 +171,10 @@ class Carried:
     def resumable(self, event: SessionResumable, profile: Profile) -> None:
         """The provider remembers the conversation as it is now."""
         self._handle = (event.handle, profile.provider, profile.model)
-        # One that comes at once was made before the connection had read what it was told.
+        # One that comes at once was made before the connection had read what it was told, and
+        # what waits was not sent yet.
         position = self._history.position
-        if position != self._told_at:
+        if position != self._told_at and not self.waiting:
             read = position if profile.handles_before_answers else self._read
             self._noted.append(_Noted(position, read))
 

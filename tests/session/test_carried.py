@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from realtime_facade.audio.playback import Playback
+from realtime_facade.commands import SendText
 from realtime_facade.config import RealtimeConfig, VADMode
 from realtime_facade.conversation import ConversationHistory, SeedMessage, ToolRound
 from realtime_facade.events import (
@@ -389,6 +390,22 @@ def test_a_handle_that_comes_at_once_was_made_before_the_past_was_read():
     carried.resumable(SessionResumable(handle="third"), profile)
     again = carried.past(profile)
     assert (again.handle, again.items) == ("third", ())
+
+
+def test_a_handle_knows_nothing_of_what_still_waits():
+    """Said while the connection was being made, which has a handle at once."""
+    profile = Profile(
+        provider="plain", model="test", supports_resumption=True, handles_before_answers=True
+    )
+    history = ConversationHistory()
+    carried = Carried(history, 24_000)
+    carried.past(profile)
+    history.tell(user("Goodbye"))
+    carried.waiting.add(SendText(text="Goodbye"), 0)
+    carried.resumable(SessionResumable(handle="h"), profile)
+    list(carried.waiting.take())
+    again = carried.past(profile)
+    assert (again.handle, again.items) == ("h", (user("Goodbye"),))
 
 
 async def test_a_handle_may_be_older_than_words_that_nobody_answers_yet(lost):
