@@ -14,8 +14,8 @@ FOUND = [
 """Seeds that once failed: closes without a code (156, 802, 969), connections that were dead while
 the user spoke (194, 788, 842), a broken transcript (575), tools that ran twice (540, 670, 677,
 812, 917, 1479), a connection that was lost just before its renewal (760), words that came while an
-answer or a connection was being made and got none (2136, 6765, 8607, 9400, 21535), words that overtook speech while
-there was no connection (865, 2392, 9256)."""
+answer or a connection was being made and got none (2136, 6765, 8607, 9400, 21535), words that
+overtook speech while there was no connection (865, 2392, 9256)."""
 
 
 async def run(*arguments: str) -> tuple[int | None, str]:
