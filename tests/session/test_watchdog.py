@@ -22,7 +22,7 @@ from realtime_facade.providers.base import Profile
 from realtime_facade.session.state import Phase
 from realtime_facade.simulator.babble import BabbleVoice
 
-STALL_S = 0.05
+STALL_S = 0.15
 QUICK = RealtimeConfig(stall_timeout_s=STALL_S)
 PROFILE = Profile(provider="plain", model="test", supports_truncation=True, supports_cancel=True)
 
